@@ -1,0 +1,368 @@
+"""YAML and JSONC text made into values that know their file and line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+import yaml
+
+KeyPath: TypeAlias = tuple[str | int, ...]  # a key of a mapping is text, an item of a list is its index
+
+MAX_DEPTH = 64
+MAX_NODES = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a file; `line` counts from 1, None means the whole file."""
+
+    path: Path
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.line is None else f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One problem for people: where, at which dotted `key` ("" for the file), what is wrong, what to do."""
+
+    location: Location
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.key}: {self.message}" if self.key else f"{self.location}: {self.message}"
+
+
+class DocumentError(Exception):
+    """Text that is not a document; `problems` says why, without quoting it: it may hold a key."""
+
+    def __init__(self, *problems: ConfigProblem) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file's value (dict, list, str, int, float, bool or None) and the line of each of its keys and items.
+
+    Aliases of YAML share one value, so nobody may change it. `problems` are those that leave a value to use.
+    """
+
+    path: Path
+    value: Any = field(repr=False)
+    lines: Mapping[KeyPath, int] = field(repr=False)
+    problems: tuple[ConfigProblem, ...] = ()
+
+    def location(self, key_path: KeyPath) -> Location:
+        """Return where `key_path` is, or the nearest thing around it that has a line."""
+        while key_path and key_path not in self.lines:
+            key_path = key_path[:-1]
+        return Location(self.path, self.lines.get(key_path))
+
+
+def dotted(key_path: KeyPath) -> str:
+    """Return `key_path` for people: ("gateways", 2, "timeout") is gateways[2].timeout."""
+    text = ""
+    for step in key_path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif re.fullmatch(r"[\w-]+", step):
+            text += f".{step}" if text else step
+        else:
+            text += f"[{json.dumps(step)}]"
+    return text
+
+
+def _fail(path: Path, line: int | None, message: str) -> NoReturn:
+    raise DocumentError(ConfigProblem(Location(path, line), "", message)) from None
+
+
+def _line_of(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_HALF_PAIR = "holds half of a surrogate pair (\\ud800 to \\udfff), which is not text"
+
+# YAML
+
+_NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_INF_NAN = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_HINTS = {
+    "cannot start any token": "indent with spaces, not tabs, and quote text that starts with @, ` or %",
+    "mapping values are not allowed": "check the indentation, and quote text that holds a colon and a space",
+}
+_QUOTED_TEXT = re.compile(r"'(?!<)[^']{3,}'")
+
+
+def parse_yaml(text: str, path: Path) -> Document:
+    """Return the one YAML document of `text`, plain scalars read by the core schema of YAML 1.2.
+
+    Keys are text as written; an empty file is None. A duplicate key is a problem of the document, which keeps
+    the first. Raises DocumentError for bad syntax, tags, keys that are not scalars, a second document and
+    what is too deep or too large once its aliases are expanded.
+    """
+    text = text.removeprefix("\ufeff")
+    if bad := _NOT_PRINTABLE.search(text):
+        line = _line_of(text, bad.start())
+        _fail(path, line, f"holds the character U+{ord(bad.group()):04X}, which YAML does not allow: remove it")
+    builder = _YamlBuilder(path)
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        _fail(path, mark.line + 1 if mark else None, f"not valid YAML: {_explain(error)}")
+    except (yaml.YAMLError, ValueError, OverflowError):
+        _fail(path, None, "not valid YAML")
+    return Document(path, builder.value, builder.lines, tuple(builder.problems))
+
+
+def _explain(error: yaml.MarkedYAMLError) -> str:
+    problem = _QUOTED_TEXT.sub("some text", error.problem or "syntax error")
+    problem += next((f" ({hint})" for symptom, hint in _HINTS.items() if symptom in problem), "")
+    start, here = error.context_mark, error.problem_mark
+    if start is None or here is None or start.line == here.line:
+        return problem
+    return f"{error.context} that starts on line {start.line + 1}, {problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A complete value, how many nodes it expands to, and how many levels it is high."""
+
+    value: Any
+    size: int = 1
+    height: int = 0
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list whose end is still to come; `key` is the one that waits for its value."""
+
+    value: dict[str, Any] | list[Any]
+    path: KeyPath
+    anchor: str | None
+    size: int = 1
+    height: int = 1
+    key: str | None = None
+
+
+class _YamlBuilder:
+    """Makes parser events into a value; iterative, so that no nesting can exhaust the stack."""
+
+    def __init__(self, path: Path) -> None:
+        self.value: Any = None
+        self.lines: dict[KeyPath, int] = {}
+        self.problems: list[ConfigProblem] = []
+        self._path = path
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, _Node] = {}
+        self._documents = 0
+        self._nodes = 0
+
+    def take(self, event: yaml.Event) -> None:
+        """Add one event; raises DocumentError."""
+        # PyYAML lets events be made without a mark; its parser sets one on each.
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                _fail(self._path, line, "a second YAML document starts here: keep one document in a file")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            done = self._stack.pop()
+            self._attach(_Node(done.value, done.size, done.height), done.anchor)
+        elif isinstance(event, yaml.NodeEvent):
+            self._take_node(event, line)
+
+    def _take_node(self, event: yaml.NodeEvent, line: int) -> None:
+        parent = self._stack[-1] if self._stack else None
+        if getattr(event, "tag", None) is not None:
+            _fail(self._path, line, "tags such as !!str are not supported: quote a value to make it text")
+        if isinstance(event, yaml.ScalarEvent) and _SURROGATE.search(event.value):
+            _fail(self._path, line, _HALF_PAIR)
+        self._count(1, line)
+        if parent is not None and isinstance(parent.value, dict) and parent.key is None:
+            self._take_key(parent, event, line)
+            return
+        here: KeyPath = ()
+        if parent is not None:
+            here = (*parent.path, len(parent.value) if parent.key is None else parent.key)
+        self.lines.setdefault(here, line)
+        if isinstance(event, yaml.ScalarEvent):
+            self._attach(_Node(self._scalar(event, line)), event.anchor)
+        elif isinstance(event, yaml.AliasEvent):
+            self._attach(self._aliased(event, line), None)
+        else:
+            self._check_depth(1, line)
+            # Inside of the value its own anchor has no meaning yet.
+            self._anchors.pop(event.anchor or "", None)
+            is_mapping = isinstance(event, yaml.MappingStartEvent)
+            self._stack.append(_Open({} if is_mapping else [], here, event.anchor))
+
+    def _take_key(self, parent: _Open, event: yaml.NodeEvent, line: int) -> None:
+        if not isinstance(event, yaml.ScalarEvent):
+            _fail(self._path, line, "a key must be text, not a list, a mapping or an alias")
+        parent.key = event.value
+        parent.size += 1
+        if event.anchor:
+            self._anchors[event.anchor] = _Node(event.value)
+        here = (*parent.path, event.value)
+        if event.value in parent.value:
+            message = f"duplicate key; the first one is on line {self.lines[here]}: remove one of them"
+            self.problems.append(ConfigProblem(Location(self._path, line), dotted(here), message))
+        self.lines.setdefault(here, line)
+
+    def _scalar(self, event: yaml.ScalarEvent, line: int) -> str | float | bool | None:
+        if not event.implicit[0]:
+            return str(event.value)
+        try:
+            return _plain_value(event.value)
+        except ValueError:
+            _fail(self._path, line, "a number with too many digits: quote it if it is text")
+
+    def _aliased(self, event: yaml.AliasEvent, line: int) -> _Node:
+        node = self._anchors.get(event.anchor or "")
+        if node is None:
+            _fail(self._path, line, "an alias (*) of an anchor (&) that no complete value before it has")
+        self._count(node.size, line)
+        self._check_depth(node.height, line)
+        return node
+
+    def _attach(self, node: _Node, anchor: str | None) -> None:
+        if anchor:
+            self._anchors[anchor] = node
+        if not self._stack:
+            self.value = node.value
+            return
+        parent = self._stack[-1]
+        parent.size += node.size
+        parent.height = max(parent.height, node.height + 1)
+        if isinstance(parent.value, list):
+            parent.value.append(node.value)
+        elif parent.key is not None:
+            parent.value.setdefault(parent.key, node.value)
+            parent.key = None
+
+    def _check_depth(self, height: int, line: int) -> None:
+        if len(self._stack) + height > MAX_DEPTH:
+            _fail(self._path, line, f"nested more than {MAX_DEPTH} levels deep")
+
+    def _count(self, nodes: int, line: int) -> None:
+        self._nodes += nodes
+        if self._nodes > MAX_NODES:
+            _fail(self._path, line, f"more than {MAX_NODES} values once the aliases (*) are expanded")
+
+
+def _plain_value(text: str) -> str | float | bool | None:
+    if text in _NULL:
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if _INT.fullmatch(text):
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if special := _INF_NAN.fullmatch(text):
+        return float(f"{special[1]}inf") if special[2] else float("nan")
+    return text
+
+
+# JSONC
+
+# Each alternative that starts matches to its end or to the end of the text: a search stays linear.
+_STRING = r'"(?:[^"\\\n]++|\\.)*+"?'
+_COMMENTS = re.compile(rf"{_STRING}|//[^\n]*+|/\*(?s:.*?)(?:\*/|\Z)")
+_COMMAS = re.compile(rf"{_STRING}|[\[{{][ \t\r\n]*+,|,(?=[ \t\r\n]*+[\]}}])")
+_TOKENS = re.compile(rf"{_STRING}|[\[\]{{}}:,]|[^\s\[\]{{}}:,\"]++")
+
+
+def parse_jsonc(text: str, path: Path) -> Document:
+    """Return the value of JSON text that may hold comments, trailing commas and a byte order mark.
+
+    The last of duplicate keys wins; a blank file is None. Raises DocumentError for bad syntax, NaN, Infinity,
+    numbers with thousands of digits, halves of surrogate pairs and deep nesting.
+    """
+    text = _without_comments(text.removeprefix("\ufeff"), path)
+    text = _COMMAS.sub(lambda match: " " if match[0] == "," else match[0], text)
+    if not text.strip():
+        return Document(path, None, {})
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        message = error.msg.removesuffix(" at").rstrip(": ").replace(" enclosed", "")
+        _fail(path, error.lineno, f"not valid JSON: {message[:1].lower()}{message[1:]}")
+    except RecursionError:
+        _fail(path, None, f"nested more than {MAX_DEPTH} levels deep")
+    except ValueError:
+        _fail(path, None, "holds a number with too many digits")
+    return Document(path, value, _json_lines(text, path))
+
+
+def _without_comments(text: str, path: Path) -> str:
+    def blank(match: re.Match[str]) -> str:
+        found = match[0]
+        if found[0] == '"':
+            return found
+        if found[1] == "*" and (len(found) < len("/**/") or not found.endswith("*/")):
+            _fail(path, _line_of(text, match.start()), "a comment starts here that is not closed by */")
+        return re.sub(r"[^\n]", " ", found)
+
+    return _COMMENTS.sub(blank, text)
+
+
+def _json_lines(text: str, path: Path) -> dict[KeyPath, int]:
+    """Return the line of each key and item of valid JSON; refuses what json.loads wrongly lets pass."""
+    lines: dict[KeyPath, int] = {}
+    stack: list[tuple[KeyPath, bool]] = []  # what is open: its path, whether it is an object
+    here: KeyPath = ()  # where the next value goes
+    is_key = False
+    line, counted = 1, 0
+    for match in _TOKENS.finditer(text):
+        part = match[0]
+        line += text.count("\n", counted, match.start())
+        counted = match.start()
+        if part == ",":
+            container, is_key = stack[-1]
+            here = container if is_key else (*container, int(here[len(container)]) + 1)
+        elif part in "]}":
+            here, is_key = stack.pop()[0], False
+        elif is_key:
+            here, is_key = (*stack[-1][0], _json_text(part, path, line)), False
+            lines[here] = line
+        elif part != ":":
+            lines.setdefault(here, line)
+            if part in "[{":
+                is_key = part == "{"
+                stack.append((here, is_key))
+                here = here if is_key else (*here, 0)
+            else:
+                _check_json_scalar(part, path, line)
+        if len(stack) > MAX_DEPTH:
+            _fail(path, line, f"nested more than {MAX_DEPTH} levels deep")
+    return lines
+
+
+def _check_json_scalar(token: str, path: Path, line: int) -> None:
+    if token in ("NaN", "Infinity", "-Infinity"):
+        _fail(path, line, f"{token} is not a JSON number")
+    if token[0] == '"':
+        _json_text(token, path, line)
+
+
+def _json_text(token: str, path: Path, line: int) -> str:
+    text = str(json.loads(token))
+    if _SURROGATE.search(text):
+        _fail(path, line, _HALF_PAIR)
+    return text

@@ -1,0 +1,191 @@
+"""All gateways of one config: who is polled when, and what is shared between scrapes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from quota_exporter.credentials import Credential
+from quota_exporter.gateway import Gateway
+from quota_exporter.quota import Failure, GatewayStatus, Quota, Reading, Reason
+
+# A failure is remembered at least this long, so that scrapes that wait together do not retry in turn.
+FAILURE_MEMORY_SECONDS = 1.0
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One gateway of a fleet.
+
+    `slots` is shared by all members of an origin and bounds their polls; `min_interval` is in seconds.
+    """
+
+    gateway: Gateway
+    slots: asyncio.Semaphore
+    min_interval: float
+    credential: Callable[[], Credential]
+
+    @property
+    def provider_id(self) -> str:
+        """The gateway's id."""
+        return self.gateway.settings.provider_id
+
+
+@dataclass(slots=True)
+class _State:
+    """What is remembered of one member; times are those of the monotonic clock but for `last_success`."""
+
+    poll: asyncio.Task[Reading] | None = None
+    credential: Credential | None = None
+    reading: Reading | None = None
+    read_at: float = 0.0
+    paused_until: float = 0.0
+    quota: Quota | None = None
+    quota_at: float = 0.0
+    last_success: float | None = None
+    polls: int = 0
+    failures: Counter[Reason] = field(default_factory=Counter)
+
+
+class Fleet:
+    """Polls its members on demand, and remembers their last readings."""
+
+    def __init__(self, members: Sequence[Member], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._members: Mapping[str, Member] = {member.provider_id: member for member in members}
+        self._states: defaultdict[str, _State] = defaultdict(_State)
+        self._monotonic = monotonic
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """The members by provider id, in the order of the config."""
+        return self._members
+
+    def inherit(self, previous: Fleet) -> None:
+        """Take over an earlier fleet's counters, and the readings and pauses of unchanged gateways."""
+        for provider_id, member in self._members.items():
+            old = previous._states.get(provider_id)
+            if old is None:
+                continue
+            state = self._states[provider_id]
+            state.polls, state.failures, state.last_success = old.polls, old.failures.copy(), old.last_success
+            if previous._members[provider_id].gateway.settings == member.gateway.settings:
+                state.credential, state.reading, state.read_at = old.credential, old.reading, old.read_at
+                state.paused_until, state.quota, state.quota_at = old.paused_until, old.quota, old.quota_at
+
+    async def statuses(self, provider_ids: Iterable[str], deadline: float | None) -> list[GatewayStatus]:
+        """Poll these gateways where a new reading is due, and wait for them at most `deadline` seconds.
+
+        With None each is waited for as long as its own timeout allows. A poll that is not done by the deadline is
+        shown as timed out in this answer alone: it goes on, and its reading is for the scrapes after. Cancelling
+        the caller cancels no poll. KeyError for an unknown id.
+        """
+        started = self._monotonic()
+        ids = list(provider_ids)
+        polls = [poll for provider_id in ids if (poll := self._poll_if_due(provider_id)) is not None]
+        if polls:
+            await asyncio.wait(polls, timeout=deadline)
+        waited = self._monotonic() - started
+        return [self._status(provider_id, waited) for provider_id in ids]
+
+    def last(self, provider_id: str) -> GatewayStatus | None:
+        """The status after the last poll without a new one; None before the first."""
+        state = self._states[provider_id]
+        return None if state.reading is None else self._shown(self._members[provider_id], state, state.reading)
+
+    async def aclose(self) -> None:
+        """Cancel the polls in flight; for the end of the program."""
+        polls = [state.poll for state in self._states.values() if state.poll is not None]
+        for poll in polls:
+            poll.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
+
+    async def drain(self) -> None:
+        """Wait until the polls in flight are done; each is bounded by its gateway's timeout."""
+        polls = [state.poll for state in self._states.values() if state.poll is not None]
+        if polls:
+            await asyncio.wait(polls)
+
+    def _poll_if_due(self, provider_id: str) -> asyncio.Task[Reading] | None:
+        member, state = self._members[provider_id], self._states[provider_id]
+        if state.poll is not None:
+            return state.poll
+        credential = member.credential()
+        if credential == state.credential and self._is_fresh(member, state):
+            return None
+        state.credential = credential
+        state.poll = asyncio.get_running_loop().create_task(self._poll(member, state, credential))
+        return state.poll
+
+    def _is_fresh(self, member: Member, state: _State) -> bool:
+        now = self._monotonic()
+        if state.reading is None:
+            return False
+        if now < state.paused_until:
+            return True
+        least = member.min_interval
+        if state.reading.failure is not None:
+            least = max(least, FAILURE_MEMORY_SECONDS)
+        return now - state.read_at < least
+
+    async def _poll(self, member: Member, state: _State, credential: Credential) -> Reading:
+        try:
+            async with member.slots:
+                reading = await member.gateway.poll(credential)
+            self._record(member, state, reading)
+            return reading
+        finally:
+            state.poll = None
+
+    def _record(self, member: Member, state: _State, reading: Reading) -> None:
+        was_failing = state.reading is not None and state.reading.failure is not None
+        state.reading, state.read_at = reading, self._monotonic()
+        state.polls += 1
+        if reading.failure is None:
+            state.quota, state.quota_at, state.last_success = reading.quota, state.read_at, reading.at
+            if was_failing:
+                _LOG.info("gateway can be read again", extra={"provider_id": member.provider_id})
+            return
+        state.failures[reading.failure.reason] += 1
+        if reading.failure.retry_after is not None:
+            state.paused_until = state.read_at + reading.failure.retry_after
+        _LOG.log(
+            logging.DEBUG if was_failing else logging.WARNING,
+            "gateway cannot be read",
+            extra={
+                "provider_id": member.provider_id,
+                "reason": reading.failure.reason.value,
+                "detail": reading.failure.detail,
+                "key_source": reading.key_source.value,
+            },
+        )
+
+    def _status(self, provider_id: str, waited: float) -> GatewayStatus:
+        member, state = self._members[provider_id], self._states[provider_id]
+        if state.poll is None and state.reading is not None:
+            return self._shown(member, state, state.reading)
+        assert state.credential is not None  # noqa: S101 - a poll in flight has set it
+        return self._shown(
+            member,
+            state,
+            Reading(
+                provider_id=provider_id,
+                key_source=state.credential.source,
+                at=member.gateway.wall(),
+                duration=waited,
+                http_status=None,
+                outcome=Failure(Reason.TIMEOUT, f"no reading within the {waited:.1f} s that the scrape allows"),
+            ),
+        )
+
+    def _shown(self, member: Member, state: _State, reading: Reading) -> GatewayStatus:
+        quota = reading.quota
+        stale_for = member.gateway.settings.stale_for
+        if quota is None and stale_for > 0 and self._monotonic() - state.quota_at <= stale_for:
+            quota = state.quota
+        return GatewayStatus(reading, quota, state.last_success, state.polls, tuple(state.failures.items()))

@@ -1,0 +1,239 @@
+"""One poll of one gateway: a request under a deadline, its reply turned into a reading."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import logging
+import re
+import socket
+import ssl
+import time
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httpx
+
+from quota_exporter import __version__
+from quota_exporter.credentials import Credential
+from quota_exporter.files import FileProblem, FileReader
+from quota_exporter.mapping import Mapping, classify_error, map_reply
+from quota_exporter.quota import Failure, Quota, Reading, Reason
+from quota_exporter.reply import BadReplyError, parse_json, read_body
+from quota_exporter.settings import GatewaySettings
+
+MAX_PAUSE_SECONDS = 300.0
+
+_LOG = logging.getLogger(__name__)
+_OK = 200
+_MULTIPLE_CHOICES = 300
+_BAD_REQUEST = 400
+_TOO_MANY_REQUESTS = 429
+_SERVICE_UNAVAILABLE = 503
+_INTERNAL_SERVER_ERROR = 500
+_REASONS = {
+    401: Reason.UNAUTHORIZED,
+    402: Reason.PAYMENT_REQUIRED,
+    403: Reason.FORBIDDEN,
+    404: Reason.NOT_FOUND,
+    429: Reason.RATE_LIMITED,
+}
+_SENDABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One gateway, ready to be polled.
+
+    `url` is where its quota is read, None when it has no base URL. `wall` gives Unix seconds.
+    """
+
+    settings: GatewaySettings
+    mapping: Mapping
+    url: str | None
+    transport: httpx.AsyncBaseTransport
+    files: FileReader
+    wall: Callable[[], float] = time.time
+
+    async def poll(self, credential: Credential) -> Reading:
+        """Read the quota once; every trouble, an own bug included, becomes a reading with a reason."""
+        started = time.perf_counter()
+        exchange = _Exchange()
+        outcome: Quota | Failure
+        try:
+            outcome = await self._outcome(credential, exchange)
+        except _UnreadableSecretError as error:
+            outcome = Failure(Reason.NO_API_KEY, str(error))
+        except BadReplyError as error:
+            outcome = Failure(error.reason, error.detail)
+        except TimeoutError:
+            outcome = Failure(Reason.TIMEOUT, f"no whole reply within {self.settings.timeout:g} s")
+        except httpx.HTTPError as error:
+            outcome = _transport_failure(error)
+        except Exception as error:  # noqa: BLE001 - no bug in one poll may cost another gateway its series
+            _log_bug(self.settings.provider_id, error)
+            outcome = Failure(Reason.INTERNAL, f"a bug in the exporter ({type(error).__name__}); see its log")
+        return Reading(
+            provider_id=self.settings.provider_id,
+            key_source=credential.source,
+            at=self.wall(),
+            duration=time.perf_counter() - started,
+            http_status=exchange.status,
+            outcome=outcome,
+        )
+
+    async def _outcome(self, credential: Credential, exchange: _Exchange) -> Quota | Failure:
+        if self.url is None:
+            return Failure(Reason.NO_BASE_URL, "no base URL is known; set base_url")
+        if credential.key is None:
+            return Failure(Reason.NO_API_KEY, "no API key was found in any source")
+        key = credential.key.get_secret_value()
+        request = httpx.Request("GET", self.url, headers=self._headers(key), extensions=self._extensions())
+        async with asyncio.timeout(self.settings.timeout):
+            response = await self.transport.handle_async_request(request)
+            exchange.status = response.status_code
+            try:
+                return await self._read(response, key)
+            finally:
+                await response.aclose()
+
+    async def _read(self, response: httpx.Response, key: str) -> Quota | Failure:
+        if not _OK <= response.status_code < _BAD_REQUEST:
+            return await self._http_error(response, key)
+        if response.status_code >= _MULTIPLE_CHOICES:
+            return Failure(
+                Reason.REDIRECT,
+                f"HTTP {response.status_code}: the key is not sent after a redirect; check base_url and quota_path",
+            )
+        return map_reply(
+            self.mapping,
+            parse_json(await _body(response)),
+            http_status=response.status_code,
+            credential=key,
+            now=self.wall(),
+            max_buckets=self.settings.max_buckets,
+        )
+
+    async def _http_error(self, response: httpx.Response, key: str) -> Failure:
+        status = response.status_code
+        try:
+            reply = parse_json(await _body(response))
+        except (BadReplyError, httpx.HTTPError):
+            reply = None  # the status alone tells enough
+        said_reason, message = classify_error(self.mapping, reply, credential=key)
+        default = Reason.SERVER_ERROR if status >= _INTERNAL_SERVER_ERROR else Reason.HTTP_ERROR
+        reason = said_reason or _REASONS.get(status, default)
+        pause = None
+        if status in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
+            pause = _retry_after(response.headers.get("retry-after", ""), self.wall())
+            reason = reason if pause is None else Reason.RATE_LIMITED
+        detail = f"HTTP {status}" if message is None else f"HTTP {status}: {message}"
+        return Failure(reason, detail, retry_after=pause)
+
+    def _headers(self, key: str) -> dict[str, str]:
+        auth = self.settings.auth
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"quota-exporter/{__version__}",
+        }
+        for name, value in self.settings.headers.items():
+            if value.file is not None:
+                headers[name] = self._secret_header(name, value.file)
+            elif value.value is not None:
+                headers[name] = value.value.get_secret_value()
+        headers[auth.header] = f"{auth.scheme} {key}" if auth.scheme else key
+        return headers
+
+    def _secret_header(self, name: str, path: Any) -> str:
+        try:
+            text = self.files.read_text(path).strip()
+        except FileProblem as problem:
+            raise _UnreadableSecretError(f"the file of header {name} {problem}") from None
+        if not _SENDABLE.fullmatch(text):
+            raise _UnreadableSecretError(f"the file of header {name} is blank or holds what a header cannot carry")
+        return text
+
+    def _extensions(self) -> dict[str, Any]:
+        name = self.settings.tls.server_name
+        return {} if name is None else {"sni_hostname": name}
+
+
+class _Exchange:
+    """What is known of a poll when it is cut short."""
+
+    status: int | None = None
+
+
+class _UnreadableSecretError(Exception):
+    """A secret that the request needs, beside the key, cannot be read."""
+
+
+async def _body(response: httpx.Response) -> bytes:
+    encoding = response.headers.get("content-encoding", "")
+    return await read_body(
+        cast("AsyncIterator[bytes]", aiter(cast("httpx.AsyncByteStream", response.stream))), encoding
+    )
+
+
+def _transport_failure(error: httpx.HTTPError) -> Failure:
+    causes = list(_causes(error))
+    known = next((failure for cause in causes if (failure := _known_cause(cause)) is not None), None)
+    if known is not None:
+        return known
+    if isinstance(error, httpx.TimeoutException):
+        return Failure(Reason.TIMEOUT, "the connection timed out")
+    if isinstance(error, httpx.ProxyError):
+        return Failure(Reason.CONNECT, "the proxy did not connect to the gateway")
+    if isinstance(error, httpx.ConnectError):
+        words = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
+        return Failure(Reason.CONNECT, f"no connection: {words or 'refused or unreachable'}")
+    return Failure(Reason.CONNECT, "the connection broke before the reply was whole")
+
+
+def _known_cause(cause: BaseException) -> Failure | None:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return Failure(Reason.TLS, f"the gateway's certificate is refused: {cause.verify_message}")
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        words: str | None = cause.reason  # typeshed does not know that it may be None
+        return Failure(Reason.TLS, f"no TLS connection: {(words or 'unknown reason').replace('_', ' ').lower()}")
+    if isinstance(cause, socket.gaierror | UnicodeError):
+        return Failure(Reason.DNS, "the host name cannot be resolved")
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what led to it, members of exception groups included."""
+    queue: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while queue:
+        cause = queue.pop(0)
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        queue += [cause.__cause__, cause.__context__]
+        if isinstance(cause, BaseExceptionGroup):
+            queue += cause.exceptions
+
+
+def _retry_after(value: str, now: float) -> float | None:
+    """Seconds of a Retry-After header (RFC 9110 10.2.3: seconds or a date), at most five minutes."""
+    text = value.strip()
+    if re.fullmatch(r"[0-9]{1,10}", text):
+        seconds = float(text)
+    else:
+        try:
+            seconds = email.utils.parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), MAX_PAUSE_SECONDS)
+
+
+def _log_bug(provider_id: str, error: Exception) -> None:
+    # The text of an unknown exception may quote a header: type and place must do.
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    place = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
+    _LOG.error("poll failed by a bug", extra={"provider_id": provider_id, "error": type(error).__name__, "at": place})

@@ -1,0 +1,221 @@
+"""Which gateways are watched: the config's own and OpenCode's, cross-checked."""
+
+from __future__ import annotations
+
+import difflib
+import ssl
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from quota_exporter import urls
+from quota_exporter.config import Config, Entry, read_entry
+from quota_exporter.credentials import ExplicitKey, env_name
+from quota_exporter.document import ConfigProblem, Location
+from quota_exporter.files import FileProblem, FileReader
+from quota_exporter.mapping import Mapping as QuotaMapping, load_preset, preset_names
+from quota_exporter.opencode import OpenCode
+from quota_exporter.quota import KeySource
+from quota_exporter.settings import RESERVED_ID, GatewaySettings, Tls
+from quota_exporter.tls import ssl_context
+
+_OPENCODE_KEYS = ("providerId", "baseURL", "quotaPath", "label", "mapping")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One gateway to watch: its final settings, and what they lead to.
+
+    `settings.base_url` is the one in force, None when no source has it. `notes` are remarks for people.
+    """
+
+    settings: GatewaySettings
+    mapping: QuotaMapping
+    ssl_context: ssl.SSLContext
+    location: Location
+    notes: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str | None:
+        """Where the quota is read."""
+        if self.settings.base_url is None:
+            return None
+        return self.settings.base_url + (self.settings.quota_path or self.mapping.path)
+
+    @property
+    def min_interval(self) -> float:
+        """Seconds for which a reading is reused: the operator's word, else the mapping's."""
+        own = self.settings.min_interval
+        return self.mapping.min_interval if own is None else own
+
+    @property
+    def explicit_key(self) -> ExplicitKey | None:
+        """The key source that the entry itself names."""
+        settings = self.settings
+        if settings.api_key is not None:
+            return ExplicitKey(KeySource.CONFIG, settings.api_key)
+        if settings.api_key_file is not None:
+            return ExplicitKey(KeySource.FILE, SecretStr(str(settings.api_key_file)))
+        if settings.api_key_env is not None:
+            return ExplicitKey(KeySource.ENV, SecretStr(settings.api_key_env))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The gateways of one config generation.
+
+    `disabled` are the ids that `enabled_providers` leaves out. `errors` forbid the use of this roster,
+    `warnings` are shown.
+    """
+
+    plans: tuple[Plan, ...]
+    disabled: frozenset[str]
+    errors: tuple[ConfigProblem, ...]
+    warnings: tuple[ConfigProblem, ...]
+
+
+def build_roster(config: Config, opencode: OpenCode | None, *, environ: Mapping[str, str], files: FileReader) -> Roster:
+    """Combine the config with OpenCode's list and run all checks that need more than one entry."""
+    draft = _Draft(config, opencode, environ, files)
+    draft.add_own_entries()
+    draft.add_opencode_entries()
+    enabled = draft.choose_enabled()
+    draft.check_env_names(enabled)
+    return Roster(
+        plans=tuple(enabled),
+        disabled=frozenset(draft.plans) - {plan.settings.provider_id for plan in enabled},
+        errors=(*config.problems, *draft.errors),
+        warnings=tuple(draft.warnings),
+    )
+
+
+class _Draft:
+    """A roster in the making."""
+
+    def __init__(
+        self, config: Config, opencode: OpenCode | None, environ: Mapping[str, str], files: FileReader
+    ) -> None:
+        self._config = config
+        self._opencode = opencode
+        self._environ = environ
+        self._files = files
+        self._contexts: dict[Tls, ssl.SSLContext] = {}
+        self._mappings: dict[str, QuotaMapping] = {}
+        self.plans: dict[str, Plan] = {}
+        self._entries: dict[str, Entry] = {}
+        self.errors: list[ConfigProblem] = []
+        self.warnings: list[ConfigProblem] = []
+
+    def add_own_entries(self) -> None:
+        for entry in self._config.entries:
+            earlier = self._entries.get(entry.settings.provider_id)
+            if earlier is not None:
+                message = f"{entry.settings.provider_id} is used already, at {earlier.location}; ids must be unique"
+                self.errors.append(entry.problem(message, "provider_id"))
+                continue
+            self._add(entry, self.errors)
+
+    def add_opencode_entries(self) -> None:
+        if self._opencode is None:
+            return
+        for raw, document, key_path in self._opencode.entries():
+            known = {key: value for key, value in raw.items() if key in _OPENCODE_KEYS and value is not None}
+            for entry in read_entry(known, document, key_path, self._config.options, self.warnings):
+                own = self.plans.get(entry.settings.provider_id)
+                if own is None:
+                    self._add(entry, self.warnings)
+                else:
+                    note = f"is also listed in {entry.location}; {own.location.path} decides"
+                    self.plans[entry.settings.provider_id] = replace(own, notes=(*own.notes, note))
+        self.warnings.extend(self._opencode.problems())
+
+    def choose_enabled(self) -> list[Plan]:
+        wanted = self._config.options.enabled_providers
+        if wanted is None or RESERVED_ID in wanted:
+            return list(self.plans.values())
+        document = self._config.document
+        for index, provider_id in enumerate(wanted):
+            if provider_id not in self._entries and document is not None:
+                nearest = difflib.get_close_matches(provider_id, self._entries, n=1)
+                hint = f"did you mean `{nearest[0]}`?" if nearest else "add it to `gateways`, or remove it here"
+                location = document.location(("enabled_providers", index))
+                message = f"no gateway has the id {provider_id[:64]!r}; {hint}"
+                self.errors.append(ConfigProblem(location, f"enabled_providers[{index}]", message))
+        return [plan for provider_id, plan in self.plans.items() if provider_id in wanted]
+
+    def check_env_names(self, plans: list[Plan]) -> None:
+        users = defaultdict(list)
+        for plan in plans:
+            if plan.explicit_key is None:
+                users[env_name(plan.settings.provider_id)].append(plan)
+        for variable, sharing in users.items():
+            if len(sharing) > 1 and self._environ.get(variable, "").strip():
+                for plan in sharing:
+                    others = ", ".join(other.settings.provider_id for other in sharing if other is not plan)
+                    entry = self._entries[plan.settings.provider_id]
+                    message = f"takes its key from {variable}, as does {others}; give each its own api_key_env"
+                    self.errors.append(entry.problem(message, "provider_id"))
+
+    def _add(self, entry: Entry, problems: list[ConfigProblem]) -> None:
+        self._entries[entry.settings.provider_id] = entry
+        base_url = self._base_url(entry)
+        mapping = self._mapping(entry, problems)
+        context = self._ssl_context(entry, problems)
+        self._warn_of_unreadable_secrets(entry)
+        settings = entry.settings.model_copy(update={"base_url": base_url})
+        if base_url is not None and not settings.allow_http and urls.is_plain_http_to_public(base_url):
+            message = "would send the key unencrypted to a public host; use https:// or set allow_http: true"
+            problems.append(entry.problem(message, "base_url"))
+        elif mapping is not None and context is not None:
+            self.plans[settings.provider_id] = Plan(settings, mapping, context, entry.location)
+
+    def _base_url(self, entry: Entry) -> str | None:
+        if entry.settings.base_url is not None or self._opencode is None:
+            return entry.settings.base_url
+        inherited = self._opencode.base_url(entry.settings.provider_id)
+        try:
+            return None if inherited is None else urls.base_url(inherited)
+        except ValueError as error:
+            message = f"OpenCode's provider.{entry.settings.provider_id}.options.baseURL {error}"
+            self.warnings.append(entry.problem(message))
+            return None
+
+    def _mapping(self, entry: Entry, problems: list[ConfigProblem]) -> QuotaMapping | None:
+        name = entry.settings.mapping
+        if name not in preset_names():
+            nearest = difflib.get_close_matches(name, preset_names(), n=1)
+            hint = f"did you mean `{nearest[0]}`?" if nearest else f"known: {', '.join(preset_names())}"
+            problems.append(entry.problem(f"unknown mapping {name[:64]!r}; {hint}", "mapping"))
+            return None
+        if name not in self._mappings:
+            self._mappings[name] = load_preset(name)
+        return self._mappings[name]
+
+    def _ssl_context(self, entry: Entry, problems: list[ConfigProblem]) -> ssl.SSLContext | None:
+        tls = entry.settings.tls
+        if tls.insecure_skip_verify:
+            message = "certificates are not checked; anyone on the way can read the key"
+            self.warnings.append(entry.problem(message, "tls", "insecure_skip_verify"))
+        if tls not in self._contexts:
+            try:
+                self._contexts[tls] = ssl_context(tls)
+            except ValueError as error:
+                problems.append(entry.problem(str(error), "tls"))
+                return None
+        return self._contexts[tls]
+
+    def _warn_of_unreadable_secrets(self, entry: Entry) -> None:
+        secrets: list[tuple[Path | None, tuple[str, ...]]] = [(entry.settings.api_key_file, ("api_key_file",))]
+        secrets += [(value.file, ("headers", name)) for name, value in entry.settings.headers.items()]
+        for path, keys in secrets:
+            if path is None:
+                continue
+            try:
+                if not self._files.read_text(path).strip():
+                    self.warnings.append(entry.problem("the file is blank; put the secret into it", *keys))
+            except FileProblem as problem:
+                self.warnings.append(entry.problem(f"the file {problem}; the gateway shows no_api_key", *keys))

@@ -1,0 +1,98 @@
+"""The listening sockets, served by uvicorn until a signal ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+from collections.abc import Iterator, Sequence
+
+import uvicorn
+from starlette.applications import Starlette
+
+from quota_exporter.web.routes import Phase
+
+_KEEPALIVE_SECONDS = 120  # above the usual scrape intervals, so that Prometheus keeps its connection
+_GRACE_SECONDS = 0.3  # for writing the last answers after the drain
+_ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.%a-z]*\]|[^\[\]:]*):(?P<port>[0-9]{1,5})")
+_MAX_PORT = 65535
+
+
+class ListenError(Exception):
+    """An address that cannot be listened on; the text says which and why."""
+
+
+def open_sockets(addresses: Sequence[str]) -> list[socket.socket]:
+    """Listen on `host:port`, `[ipv6]:port` or `:port` (all addresses); ListenError says what is wrong.
+
+    Port 0 takes a free port.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for address in addresses:
+            sockets += _open(address)
+    except ListenError:
+        for opened in sockets:
+            opened.close()
+        raise
+    return sockets
+
+
+def url_of(listening: socket.socket) -> str:
+    """The base URL under which a browser on this machine reaches the socket."""
+    host, port = listening.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - a comparison, nothing is bound here
+        host = "localhost"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(app: Starlette, sockets: list[socket.socket], phase: Phase, shutdown_timeout: float) -> None:
+    """Serve until `stop` of the phase is called for; returns when the last answer is written."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        http="h11",
+        timeout_keep_alive=_KEEPALIVE_SECONDS,
+    )
+    server = _Server(config)
+
+    async def drain() -> None:
+        await phase.stopping.wait()
+        server.should_exit = True
+        await asyncio.sleep(shutdown_timeout)
+        phase.over.set()
+        await asyncio.sleep(_GRACE_SECONDS)
+        server.force_exit = True
+
+    draining = asyncio.create_task(drain())
+    try:
+        await server.serve(sockets)
+    finally:
+        draining.cancel()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the program, which has more to do at them than uvicorn knows."""
+        yield
+
+
+def _open(address: str) -> list[socket.socket]:
+    match = _ADDRESS.fullmatch(address)
+    if match is None or int(match["port"]) > _MAX_PORT:
+        raise ListenError(f"{address!r} is no address to listen on; write host:port, [ipv6]:port or :port")
+    host, port = match["host"].strip("[]"), int(match["port"])
+    if not host and socket.has_dualstack_ipv6():
+        with contextlib.suppress(OSError):  # a kernel without IPv6 addresses: IPv4 is all there is
+            return [socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)]
+    try:
+        found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)  # noqa: S104 - the operator asked for all addresses
+        return [socket.create_server(target[:2], family=family) for family, _, _, _, target in found]
+    except OSError as error:
+        raise ListenError(f"cannot listen on {address}: {error.strerror}; choose --web.listen-address") from None

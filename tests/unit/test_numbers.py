@@ -1,0 +1,285 @@
+"""What counts as a number, a time or a period."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from quota_exporter.numbers import next_boundary, parse_duration, parse_number, parse_period, parse_time
+
+
+def unix(*parts: int) -> float:
+    return datetime(*parts, tzinfo=UTC).timestamp()  # type: ignore[arg-type,misc]  # year, month, day, ...
+
+
+JSON_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+CLOCK = st.floats(min_value=0, max_value=unix(2200, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (0, 0.0),
+        (7, 7.0),
+        (-3, -3.0),
+        (0.42, 0.42),
+        ("0", 0.0),
+        ("250000", 250000.0),
+        ("-1.5", -1.5),
+        ("+4", 4.0),
+        (".5", 0.5),
+        ("1e3", 1000.0),
+        ("2.5E-2", 0.025),
+        ("007", 7.0),
+        (10**300, 1e300),
+    ],
+)
+def test_ints_floats_and_numeric_strings_are_numbers(value: Any, number: float) -> None:
+    """An amount may be an int, a float or a numeric string."""
+    result = parse_number(value)
+    assert result == number
+    assert isinstance(result, float)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        " ",
+        True,
+        False,
+        [],
+        [1],
+        {},
+        "abc",
+        "NaN",
+        "nan",
+        "Infinity",
+        "-inf",
+        "1e400",
+        10**400,
+        math.nan,
+        math.inf,
+        -math.inf,
+        "1_000",
+        "1,000",
+        " 1",
+        "1 ",
+        "1\n",
+        "0x10",
+        "$5",
+        "85%",
+        "1.",
+        "e5",
+        "+",
+        "--1",
+        "٣",
+        "\uff11",
+        "1e",
+        "5 USD",
+    ],
+)
+def test_anything_else_is_not_a_number(value: Any) -> None:
+    """Null, bools, non-finite values and loosely written text are not numbers, and never become 0."""
+    assert parse_number(value) is None
+
+
+@pytest.mark.parametrize("value", [-0.0, "-0", "-0.0", "-0e5"])
+def test_negative_zero_is_zero(value: Any) -> None:
+    """No series ever shows -0."""
+    assert math.copysign(1, parse_number(value) or 0.0) == 1.0
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_text_of_a_float_reads_as_that_float(value: float) -> None:
+    """A number means the same whether the gateway quotes it or not."""
+    assert parse_number(repr(value)) == parse_number(value) == value
+
+
+@given(JSON_SCALARS)
+def test_numbers_are_finite_floats_or_none(value: Any) -> None:
+    """No input gives NaN, an infinity or an exception."""
+    result = parse_number(value)
+    assert result is None or math.isfinite(result)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2026-05-31T00:00:00Z", unix(2026, 5, 31)),
+        ("2026-05-31t00:00:00z", unix(2026, 5, 31)),
+        ("2026-05-31 00:00:00Z", unix(2026, 5, 31)),
+        ("2026-05-31T00:00:00", unix(2026, 5, 31)),
+        ("2026-05-31T02:30:00+02:30", unix(2026, 5, 31)),
+        ("2026-05-31T02:30:00+0230", unix(2026, 5, 31)),
+        ("2026-05-30T17:00:00-07:00", unix(2026, 5, 31)),
+        ("2026-05-31T00:00:00.5Z", unix(2026, 5, 31) + 0.5),
+        ("2026-05-31T00:00:00.250000+00:00", unix(2026, 5, 31) + 0.25),
+        ("2026-05-31T00:00:00.123456789012345Z", unix(2026, 5, 31) + 0.123456789),
+        ("2016-12-31T23:59:60Z", unix(2017, 1, 1)),
+        ("2024-02-29T12:00:00Z", unix(2024, 2, 29, 12)),
+        ("9999-12-31T23:59:59Z", unix(9999, 12, 31, 23, 59, 59)),
+        (1780185600, 1780185600.0),
+        (1780185600.5, 1780185600.5),
+        ("1780185600", 1780185600.0),
+        (1780185600123, 1780185600.123),
+        ("1780185600123", 1780185600.123),
+        (1e11, 1e11),
+    ],
+)
+def test_times_in_every_accepted_form(value: Any, expected: float) -> None:
+    """A time is RFC 3339 (without an offset it is UTC), epoch seconds or epoch milliseconds."""
+    assert parse_time(value) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "never",
+        "2026-05-31",
+        "00:00:00Z",
+        "2026-5-31T00:00:00Z",
+        "2026-02-30T00:00:00Z",
+        "2023-02-29T00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-05-31T24:00:00Z",
+        "2026-05-31T00:60:00Z",
+        "2026-05-31T00:00:61Z",
+        "2026-05-31T00:00:00+24:00",
+        "2026-05-31T00:00:00+01:60",
+        "2026-05-31T00:00:00+1",
+        "2026-05-31T00:00:00 Z",
+        "2026-05-31T00:00:00.Z",
+        "2026-05-31T00:00:00,5Z",
+        "0000-01-01T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-01:00",
+        0,
+        "0",
+        -1,
+        2.6e14,
+        1e300,
+        math.nan,
+        True,
+        [],
+        {},
+        "٢026-05-31T00:00:00Z",
+    ],
+)
+def test_anything_else_is_not_a_time(value: Any) -> None:
+    """Dates that do not exist, 0, -1 and what lies outside of 1970 to 9999 are no times."""
+    assert parse_time(value) is None
+
+
+@given(
+    st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(9998, 1, 1)),  # noqa: DTZ001 - wanted naive
+    st.integers(min_value=-23 * 60 - 59, max_value=23 * 60 + 59),
+)
+def test_times_agree_with_the_standard_library(moment: datetime, offset: int) -> None:
+    """Any time that Python writes is read back as the same instant."""
+    aware = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
+    assert parse_time(aware.isoformat()) == pytest.approx(aware.timestamp(), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0s", 0.0),
+        ("30s", 30.0),
+        ("1m30s", 90.0),
+        ("1h30m", 5400.0),
+        ("30d", 2592000.0),
+        ("2w", 1209600.0),
+        ("1y", 31536000.0),
+        ("500ms", 0.5),
+        ("1d1ms", 86400.001),
+    ],
+)
+def test_durations_are_written_as_in_prometheus(text: str, seconds: float) -> None:
+    """A duration is whole numbers with units, the largest unit first."""
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "10", "s", "1.5h", "-1s", "1m1h", "1s1s", "1 s", "1S", "1mo", "٣s", "9" * 400 + "s"]
+)
+def test_other_text_is_not_a_duration(text: str) -> None:
+    """Bare numbers, fractions, other units and other orders are refused rather than guessed."""
+    assert parse_duration(text) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (3600, 3600.0),
+        ("3600", 3600.0),
+        ("daily", 86400.0),
+        ("weekly", 604800.0),
+        ("30d", 2592000.0),
+        ("1h30m", 5400.0),
+    ],
+)
+def test_periods_are_seconds_words_or_durations(value: Any, seconds: float) -> None:
+    """A bucket's period may be a number of seconds, the word for an interval, or a duration."""
+    assert parse_period(value, unix(2026, 5, 15)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("now", "days"),
+    [
+        (unix(2026, 1, 31, 23, 59, 59), 31),
+        (unix(2026, 2, 1), 28),
+        (unix(2024, 2, 10), 29),
+        (unix(2026, 4, 30, 23, 59, 59), 30),
+    ],
+)
+def test_a_month_is_as_long_as_the_present_one(now: float, days: int) -> None:
+    """`monthly` is the real length of the UTC month that is running."""
+    assert parse_period("monthly", now) == days * 86400.0
+
+
+@pytest.mark.parametrize("value", [0, -1, "0s", "", "yearly", "Daily", True, None, [], {}, math.inf, "1e400"])
+def test_other_values_are_not_periods(value: Any) -> None:
+    """A period is longer than nothing; an unknown word is no period."""
+    assert parse_period(value, unix(2026, 5, 15)) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "now", "boundary"),
+    [
+        ("daily", unix(2026, 5, 30, 23, 59, 59), unix(2026, 5, 31)),
+        ("daily", unix(2026, 5, 31), unix(2026, 6, 1)),
+        ("daily", unix(2026, 12, 31, 5), unix(2027, 1, 1)),
+        ("weekly", unix(2026, 5, 31, 12), unix(2026, 6, 1)),  # a Sunday
+        ("weekly", unix(2026, 6, 1), unix(2026, 6, 8)),  # a Monday
+        ("monthly", unix(2026, 5, 1), unix(2026, 6, 1)),
+        ("monthly", unix(2026, 12, 31, 23), unix(2027, 1, 1)),
+        ("monthly", unix(2024, 2, 29), unix(2024, 3, 1)),
+    ],
+)
+def test_next_boundary_is_the_next_utc_midnight_monday_or_first(word: str, now: float, boundary: float) -> None:
+    """Calendar intervals end at UTC midnight, at Monday 00:00 and on the first of a month, always after now."""
+    assert next_boundary(word, now) == boundary
+
+
+@pytest.mark.parametrize("word", [None, "", "hourly", "DAILY", 1, True, [], {}])
+def test_other_words_have_no_boundary(word: Any) -> None:
+    """An interval that is not known has no end that could be shown."""
+    assert next_boundary(word, unix(2026, 5, 15)) is None
+
+
+@given(st.sampled_from(["daily", "weekly", "monthly"]), CLOCK)
+def test_boundaries_lie_ahead_within_one_period(word: str, now: float) -> None:
+    """The next boundary is in the future, and not further away than the interval is long."""
+    boundary, period = next_boundary(word, now), parse_period(word, now)
+    assert boundary is not None
+    assert period is not None
+    assert 0 < boundary - now <= period
