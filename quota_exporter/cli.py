@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -18,19 +17,18 @@ from rich.console import Console
 from quota_exporter import __version__, logs, oneshot
 from quota_exporter.app import ServeOptions, run
 from quota_exporter.config import DEFAULT_PATHS, find_config
-from quota_exporter.demo_run import run_demo
+from quota_exporter.demo import run_demo
 from quota_exporter.exporter import ConfigError, Generation, NothingConfiguredError, Sources
 from quota_exporter.files import FileReader
-from quota_exporter.numbers import parse_duration
+from quota_exporter.flags import ServeByDefault, duration_option, open_console, telemetry_path
 from quota_exporter.opencode import candidate_paths
 from quota_exporter.resolver import LookupLoop
 from quota_exporter.settings import config_schema
 from quota_exporter.terminal import print_reports
-from quota_exporter.web.routes import FIXED_PATHS, WebOptions
+from quota_exporter.web.routes import WebOptions
 from quota_exporter.web.server import ListenError, open_sockets
 
 _T = TypeVar("_T")
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _NOTHING_CONFIGURED = f"""\
 No gateway is configured: there is no {" and no ".join(map(str, DEFAULT_PATHS))},
 and OpenCode's global config lists none. One of these helps:
@@ -46,35 +44,6 @@ or write quota-exporter.yml and start again:
 """
 
 
-class _Duration(click.ParamType[float]):
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        # config files have whole numbers only, as Prometheus; flags of Go programs also take 1.5s
-        decimal = re.fullmatch(r"([0-9]+\.[0-9]+)(ms|s|m|h)", str(value))
-        if decimal is not None:
-            return float(decimal[1]) * (parse_duration(f"1{decimal[2]}") or 0.0)
-        seconds = parse_duration(value) if isinstance(value, str) else value
-        if seconds is None:
-            self.fail("write a number with its unit, such as 500ms, 10s or 1m30s", param, ctx)
-        return float(seconds)
-
-
-class _ServeByDefault(click.Group):
-    """Runs `serve` when no command is named, as exporters do."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in ("--help", "-h", "--version")):
-            args = ["serve", *args]
-        return super().parse_args(ctx, args)
-
-
-def _telemetry_path(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    if not value.startswith("/") or value in FIXED_PATHS or not value.isprintable() or set(value) & set(" ?#{}"):
-        raise click.BadParameter(f"must start with / and not be one of {', '.join(FIXED_PATHS)}")
-    return value
-
-
 _config_file = click.option(
     "--config.file",
     "config_file",
@@ -84,12 +53,8 @@ _config_file = click.option(
 )
 
 
-def _duration_option(flag: str, name: str, default: str, text: str) -> Callable[[_Command], _Command]:
-    return click.option(flag, name, type=_Duration(), default=default, show_default=True, help=text)
-
-
 @click.group(
-    cls=_ServeByDefault,
+    cls=ServeByDefault,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Without a command `serve` runs; `quota-exporter serve --help` tells its flags.",
 )
@@ -115,23 +80,23 @@ def main() -> None:
     default="/metrics",
     show_default=True,
     metavar="PATH",
-    callback=_telemetry_path,
+    callback=telemetry_path,
     help="Path of the metrics.",
 )
 @click.option(
     "--web.enable-lifecycle", "enable_lifecycle", is_flag=True, help="Allow POST /-/reload. SIGHUP always reloads."
 )
-@_duration_option(
+@duration_option(
     "--web.shutdown-timeout", "shutdown_timeout", "1.5s", "Time for scrapes to finish after SIGTERM; then they get 503."
 )
-@_duration_option(
+@duration_option(
     "--scrape.timeout-offset",
     "timeout_offset",
     "500ms",
     "Answer this much before the scrape timeout that Prometheus sends.",
 )
 @click.option("--config.enable-auto-reload", "auto_reload", is_flag=True, help="Reload when a config file changes.")
-@_duration_option(
+@duration_option(
     "--config.auto-reload-interval", "auto_reload_interval", "30s", "How often to look for changed config files."
 )
 @click.option(
@@ -177,12 +142,12 @@ def serve(
     _run(lambda: run(_sources(config_file), sockets, options))
 
 
-@main.command()
+@main.command(short_help="Check config, API keys and mappings.")
 @_config_file
 @click.option("--online", is_flag=True, help="Also poll each gateway once.")
 def check(*, config_file: Path | None, online: bool) -> None:
     """Check config, API keys and mappings; exit status 1 when anything is wrong."""
-    console, sources = _console(), _sources(config_file)
+    console, sources = open_console(), _sources(config_file)
     try:
         well = oneshot.check(sources, console)
     except ConfigError as error:
@@ -192,7 +157,7 @@ def check(*, config_file: Path | None, online: bool) -> None:
     sys.exit(0 if well else 1)
 
 
-@main.command()
+@main.command(short_help="Poll gateways once, now.")
 @_config_file
 @click.argument("provider_ids", metavar="[PROVIDER_ID]...", nargs=-1)
 @click.option(
@@ -207,7 +172,7 @@ def poll(*, config_file: Path | None, provider_ids: tuple[str, ...], form: str) 
     """Poll gateways once, now; exit status 1 when one cannot be read."""
     sources = _sources(config_file)
     if form == "table":
-        sys.exit(0 if _poll_and_print(sources, provider_ids, _console()) else 1)
+        sys.exit(0 if _poll_and_print(sources, provider_ids, open_console()) else 1)
     well, output = _poll(sources, provider_ids, oneshot.openmetrics_of if form == "openmetrics" else oneshot.reports_of)
     click.echo(output if isinstance(output, str) else json.dumps(output, indent=2), nl=form == "json")
     sys.exit(0 if well else 1)
@@ -221,7 +186,7 @@ def poll(*, config_file: Path | None, provider_ids: tuple[str, ...], form: str) 
 def status(*, url: str, form: str) -> None:
     """Show what a running exporter knows of its gateways."""
     try:
-        oneshot.print_status(url, _console(), as_json=form == "json")
+        oneshot.print_status(url, open_console(), as_json=form == "json")
     except oneshot.NoExporterError as error:
         _fail(str(error))
 
@@ -232,7 +197,7 @@ def schema() -> None:
     click.echo(json.dumps(config_schema(), indent=2))
 
 
-@main.command()
+@main.command(short_help="Run the exporter on three bundled fake gateways.")
 @click.option(
     "--web.listen-address",
     "listen_address",
@@ -282,14 +247,6 @@ def _sources(config_file: Path | None) -> Sources:
     except RuntimeError:  # a user without an entry in the password database
         home = None
     return Sources(find_config(config_file), candidate_paths(os.environ, sys.platform, home), os.environ, FileReader())
-
-
-def _console() -> Console:
-    """The terminal, or a page wide enough for tables when the output goes elsewhere."""
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = max(console.width, 120)
-    return console
 
 
 def _refuse(error: ConfigError) -> NoReturn:

@@ -2,61 +2,48 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from quota_exporter.document import (
-    ConfigProblem,
-    Document,
-    DocumentError,
-    KeyPath,
-    Location,
-    dotted,
-    parse_yaml,
-)
+from quota_exporter.document import ConfigProblem, Document, DocumentError, KeyPath, Location, parse_yaml
 from quota_exporter.files import FileProblem, FileReader
-from quota_exporter.settings import ALIASES, GatewaySettings, Model, Options
+from quota_exporter.settings import ALIASES, GatewayDefaults, GatewaySettings, Options
+from quota_exporter.validation import Place, validate
 
 DEFAULT_PATHS = (Path("quota-exporter.yml"), Path("/etc/quota-exporter/quota-exporter.yml"))
 
-ModelT = TypeVar("ModelT", bound=Model)
-
 MAX_CONFIG_BYTES = 32 << 20
-_MESSAGES = {
-    "missing": "is missing; add it",
-    "string_type": "must be text; put the value in quotes",
-    "int_type": "must be a whole number without quotes",
-    "float_type": "must be a number without quotes",
-    "bool_type": "must be true or false",
-    "model_type": "must be a map of keys",
-    "dict_type": "must be a map of keys",
-    "list_type": "must be a list; write [] for an empty one",
-    "invalid_key": "has a key that is not text; put it in quotes",
-}
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What gateways inherit, and where it stands; `place` is None when nothing is set."""
+
+    settings: GatewayDefaults
+    place: Place | None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One gateway as some file describes it, defaults merged in."""
+    """One gateway as some file describes it, defaults merged in; `inherited` are the keys they gave."""
 
     settings: GatewaySettings
-    document: Document
-    key_path: KeyPath
+    place: Place
+    defaults: Defaults
+    inherited: frozenset[str]
 
     def problem(self, message: str, *keys: str | int) -> ConfigProblem:
-        """A problem of this entry, or of one of its keys."""
-        return _problem(self.document, (*self.key_path, *keys), message)
+        """A problem of this entry or of one of its keys, told where that key stands."""
+        if keys and keys[0] in self.inherited and self.defaults.place is not None:
+            return self.defaults.place.problem(message, *keys)
+        return self.place.problem(message, *keys)
 
     @property
     def location(self) -> Location:
         """Where the entry stands."""
-        return self.document.location(self.key_path)
+        return self.place.document.location(self.place.key_path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,34 +60,42 @@ class Config:
     lists_gateways: bool
     problems: tuple[ConfigProblem, ...]
 
+    @property
+    def defaults(self) -> Defaults:
+        """What gateways of other files inherit."""
+        place = None if self.document is None else Place(self.document, ("defaults",))
+        return Defaults(self.options.defaults, place)
+
 
 def find_config(explicit: Path | None) -> Path | None:
-    """The config file to read: the explicit one, else the first default path that exists, else None."""
+    """The config file to read: the explicit one, else the first default path where something is, else None."""
     if explicit is not None:
         return explicit
-    return next((path for path in DEFAULT_PATHS if path.is_file()), None)
+    return next((path for path in DEFAULT_PATHS if _is_there(path)), None)
 
 
 def read_config(path: Path | None, files: FileReader) -> Config:
     """Read the config file and the gateway files that it names; problems are collected, never raised."""
-    if path is None:
-        return Config(None, Options(), (), lists_gateways=False, problems=())
     problems: list[ConfigProblem] = []
-    document = _read_document(path, files, problems)
+    document = None
+    if path is not None:
+        document = _read_document(path, files, problems, hint="check --config.file")
     if document is None:
         return Config(None, Options(), (), lists_gateways=False, problems=tuple(problems))
+    place = Place(document)
     content = {} if document.value is None else document.value
     if not isinstance(content, dict):
-        problems.append(_problem(document, (), "must be a map with the key `gateways`"))
+        problems.append(place.problem("must be a map with the key `gateways`"))
         content = {}
-    raw_options = {key: value for key, value in content.items() if key != "gateways"}
-    options = validate(Options, raw_options, document, (), problems) or _without_bad_keys(raw_options, document)
-    lists_gateways = "gateways" in content or bool(options.gateway_files)
-    entries = read_entries(content.get("gateways", []), document, ("gateways",), options, problems)
-    for gateway_file in _gateway_files(options, document, problems):
-        listing = _read_document(gateway_file, files, problems)
+    options = _read_options(content, place, problems)
+    defaults = Defaults(options.defaults, Place(document, ("defaults",)))
+    entries = _read_entries(content.get("gateways", []), document, ("gateways",), defaults, problems)
+    for gateway_file in _gateway_files(options, place, problems):
+        listing = _read_document(gateway_file, files, problems, hint="gateway_files names it")
         if listing is not None:
-            entries += read_entries(listing.value or [], listing, (), options, problems)
+            values = [] if listing.value is None else listing.value
+            entries += _read_entries(values, listing, (), defaults, problems)
+    lists_gateways = "gateways" in content or bool(options.gateway_files)
     return Config(document, options, tuple(entries), lists_gateways, tuple(problems))
 
 
@@ -109,58 +104,77 @@ def config_files(path: Path, options: Options) -> list[Path]:
     return [path, *(match for pattern in options.gateway_files for match in _matching(pattern, path.parent))]
 
 
-def read_entries(
-    values: Any, document: Document, key_path: KeyPath, options: Options, problems: list[ConfigProblem]
-) -> list[Entry]:
-    """Check a list of gateways; the good ones come back, what is wrong is added to `problems`."""
-    if not isinstance(values, list):
-        problems.append(_problem(document, key_path, "must be a list of gateways; write [] for an empty one"))
-        return []
-    entries = []
-    for index, value in enumerate(values):
-        entries += read_entry(value, document, (*key_path, index), options, problems)
-    return entries
-
-
 def read_entry(
-    value: Any, document: Document, key_path: KeyPath, options: Options, problems: list[ConfigProblem]
-) -> list[Entry]:
-    """Check one gateway: a list of one entry, or of none after adding what is wrong to `problems`."""
-    settings = validate(GatewaySettings, value, document, key_path, problems)
-    if settings is None:
-        return []
-    inherited = options.defaults.model_fields_set - settings.model_fields_set
-    update = {name: getattr(options.defaults, name) for name in inherited}
-    return [Entry(settings.model_copy(update=update), document, key_path)]
+    value: Any, document: Document, key_path: KeyPath, defaults: Defaults, problems: list[ConfigProblem]
+) -> Entry | None:
+    """Check one gateway, and add what is wrong to `problems`.
 
-
-def validate(
-    model: type[ModelT], value: Any, document: Document, key_path: KeyPath, problems: list[ConfigProblem]
-) -> ModelT | None:
-    """Build a model from a value of a document; None when it has problems, which are added to `problems`."""
-    spelling = {}
+    An entry with problems comes back without the keys that are wrong, for the checks that are still to come; None
+    when not even its id is known.
+    """
+    place = Place(document, key_path)
     if isinstance(value, dict):
-        spelling = {name: alias for alias, name in ALIASES.items() if alias in value}
+        used = {name: alias for alias, name in ALIASES.items() if alias in value}
         problems += [
-            _problem(document, (*key_path, alias), f"is {name} once more; keep one of them")
-            for name, alias in spelling.items()
+            place.problem(f"is {name} once more; keep one of them", alias)
+            for name, alias in used.items()
             if name in value
         ]
-        value = {ALIASES.get(key, key): item for key, item in value.items()}
-    try:
-        return model.model_validate(value, context={"folder": document.path.parent})
-    except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            location = tuple(spelling.get(str(part), part) for part in detail["loc"] if part != "[key]")
-            problems.append(_problem(document, (*key_path, *location), _message(detail, model)))
+        if used:
+            spelling = {name: alias for alias, name in ALIASES.items() if name not in value}
+            place = Place(document, key_path, spelling)
+            value = {ALIASES.get(key, key): item for key, item in value.items()}
+    own = validate(GatewaySettings, value, place, problems)
+    if own is None:
         return None
+    inherited = defaults.settings.model_fields_set - own.model_fields_set
+    settings = own.model_copy(update={name: getattr(defaults.settings, name) for name in inherited})
+    entry = Entry(settings, place, defaults, frozenset(inherited))
+    for name in settings.headers:
+        if name.lower() == settings.auth.header.lower():
+            message = "is the header that auth.header gives to the API key; choose another one"
+            problems.append(entry.problem(message, "headers", name))
+    return entry
 
 
-def _read_document(path: Path, files: FileReader, problems: list[ConfigProblem]) -> Document | None:
+def _read_entries(
+    values: Any, document: Document, key_path: KeyPath, defaults: Defaults, problems: list[ConfigProblem]
+) -> list[Entry]:
+    if not isinstance(values, list):
+        problems.append(Place(document, key_path).problem("must be a list of gateways; write [] for an empty one"))
+        return []
+    entries = [
+        read_entry(value, document, (*key_path, index), defaults, problems) for index, value in enumerate(values)
+    ]
+    return [entry for entry in entries if entry is not None]
+
+
+def _read_options(content: dict[str, Any], place: Place, problems: list[ConfigProblem]) -> Options:
+    # the defaults on their own, so that one of them that is wrong leaves the others in force
+    own = {key: value for key, value in content.items() if key not in ("gateways", "defaults")}
+    options = validate(Options, own, place, problems) or Options()
+    if "defaults" not in content:
+        return options
+    inner = Place(place.document, ("defaults",))
+    defaults = validate(GatewayDefaults, content["defaults"], inner, problems)
+    return options if defaults is None else options.model_copy(update={"defaults": defaults})
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # to be read, and so reported
+    return True
+
+
+def _read_document(path: Path, files: FileReader, problems: list[ConfigProblem], *, hint: str) -> Document | None:
     try:
         document = parse_yaml(files.read_text(path, max_bytes=MAX_CONFIG_BYTES), path)
     except FileProblem as problem:
-        problems.append(ConfigProblem(Location(path, None), "", f"{problem}; check --config.file"))
+        problems.append(ConfigProblem(Location(path), "", f"{problem}; {hint}"))
         return None
     except DocumentError as error:
         problems.extend(error.problems)
@@ -169,62 +183,21 @@ def _read_document(path: Path, files: FileReader, problems: list[ConfigProblem])
     return document
 
 
-def _gateway_files(options: Options, document: Document, problems: list[ConfigProblem]) -> list[Path]:
+def _gateway_files(options: Options, place: Place, problems: list[ConfigProblem]) -> list[Path]:
     found: dict[Path, None] = {}
+    own_path = place.document.path
     for index, pattern in enumerate(options.gateway_files):
-        matches = _matching(pattern, document.path.parent)
+        matches = _matching(pattern, own_path.parent)
         if not matches and not glob.has_magic(pattern):
-            problems.append(_problem(document, ("gateway_files", index), "names a file that does not exist"))
-        found.update(dict.fromkeys(matches))
+            problems.append(place.problem("names a file that does not exist", "gateway_files", index))
+        if any(match.absolute() == own_path.absolute() for match in matches):
+            message = "matches this file itself; keep the lists of gateways elsewhere, as in conf.d/*.yml"
+            problems.append(place.problem(message, "gateway_files", index))
+        found.update((match, None) for match in matches if match.absolute() != own_path.absolute())
     return list(found)
 
 
 def _matching(pattern: str, folder: Path) -> list[Path]:
     # Path.glob takes no absolute patterns
-    paths = glob.glob(str(folder / Path(pattern).expanduser()), recursive=True)  # noqa: PTH207
-    return [Path(path) for path in sorted(paths)]
-
-
-def _without_bad_keys(raw: dict[str, Any], document: Document) -> Options:
-    """The options that are right, so that cross checks are not misled by defaults."""
-    good = {key: value for key, value in raw.items() if validate(Options, {key: value}, document, (), []) is not None}
-    return validate(Options, good, document, (), []) or Options()
-
-
-def _problem(document: Document, key_path: KeyPath, message: str) -> ConfigProblem:
-    return ConfigProblem(document.location(key_path), dotted(key_path), message)
-
-
-def _message(detail: Mapping[str, Any], model: type[Model]) -> str:
-    kind = detail["type"]
-    if kind == "extra_forbidden":
-        return _unknown_key(str(detail["loc"][-1]), _model_at(model, detail["loc"][:-1]))
-    if kind == "value_error":
-        return str(detail["ctx"]["error"])
-    if kind == "literal_error":
-        return f"must be {detail['ctx']['expected']}"
-    return _MESSAGES.get(kind) or str(detail["msg"].replace("Input should be", "must be"))
-
-
-def _unknown_key(key: str, model: type[BaseModel]) -> str:
-    known = list(model.model_fields) + (["gateways"] if model is Options else [])
-    nearest = difflib.get_close_matches(key, known, n=1)
-    if nearest:
-        return f"unknown key; did you mean `{nearest[0]}`?"
-    return f"unknown key; known here: {', '.join(sorted(known))}"
-
-
-def _model_at(model: type[BaseModel], location: tuple[str | int, ...]) -> type[BaseModel]:
-    """The model that a pydantic error location leads to, for naming its keys."""
-    for part in location:
-        field = model.model_fields.get(str(part))
-        if field is not None:
-            model = next(_models_in(field.annotation), model)
-    return model
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
+    paths = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
+    return [folder / path for path in sorted(paths)]

@@ -1,4 +1,4 @@
-"""YAML and JSONC text made into values that know their file and line."""
+"""YAML text made into values that know their file and line."""
 
 from __future__ import annotations
 
@@ -80,16 +80,18 @@ def dotted(key_path: KeyPath) -> str:
     return text
 
 
-def _fail(path: Path, line: int | None, message: str) -> NoReturn:
+def fail(path: Path, line: int | None, message: str) -> NoReturn:
+    """Raise DocumentError with one problem of a text."""
     raise DocumentError(ConfigProblem(Location(path, line), "", message)) from None
 
 
-def _line_of(text: str, position: int) -> int:
+def line_of(text: str, position: int) -> int:
+    """Return the line, counted from 1, on which a position of the text lies."""
     return text.count("\n", 0, position) + 1
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_HALF_PAIR = "holds half of a surrogate pair (\\ud800 to \\udfff), which is not text"
+SURROGATE = re.compile("[\ud800-\udfff]")
+HALF_PAIR = "holds half of a surrogate pair (\\ud800 to \\udfff), which is not text"
 
 # YAML
 
@@ -115,17 +117,17 @@ def parse_yaml(text: str, path: Path) -> Document:
     """
     text = text.removeprefix("\ufeff")
     if bad := _NOT_PRINTABLE.search(text):
-        line = _line_of(text, bad.start())
-        _fail(path, line, f"holds the character U+{ord(bad.group()):04X}, which YAML does not allow: remove it")
+        line = line_of(text, bad.start())
+        fail(path, line, f"holds the character U+{ord(bad.group()):04X}, which YAML does not allow: remove it")
     builder = _YamlBuilder(path)
     try:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        _fail(path, mark.line + 1 if mark else None, f"not valid YAML: {_explain(error)}")
+        fail(path, mark.line + 1 if mark else None, f"not valid YAML: {_explain(error)}")
     except (yaml.YAMLError, ValueError, OverflowError):
-        _fail(path, None, "not valid YAML")
+        fail(path, None, "not valid YAML")
     return Document(path, builder.value, builder.lines, tuple(builder.problems))
 
 
@@ -179,7 +181,7 @@ class _YamlBuilder:
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                _fail(self._path, line, "a second YAML document starts here: keep one document in a file")
+                fail(self._path, line, "a second YAML document starts here: keep one document in a file")
         elif isinstance(event, yaml.CollectionEndEvent):
             done = self._stack.pop()
             self._attach(_Node(done.value, done.size, done.height), done.anchor)
@@ -189,9 +191,9 @@ class _YamlBuilder:
     def _take_node(self, event: yaml.NodeEvent, line: int) -> None:
         parent = self._stack[-1] if self._stack else None
         if getattr(event, "tag", None) is not None:
-            _fail(self._path, line, "tags such as !!str are not supported: quote a value to make it text")
-        if isinstance(event, yaml.ScalarEvent) and _SURROGATE.search(event.value):
-            _fail(self._path, line, _HALF_PAIR)
+            fail(self._path, line, "tags such as !!str are not supported: quote a value to make it text")
+        if isinstance(event, yaml.ScalarEvent) and SURROGATE.search(event.value):
+            fail(self._path, line, HALF_PAIR)
         self._count(1, line)
         if parent is not None and isinstance(parent.value, dict) and parent.key is None:
             self._take_key(parent, event, line)
@@ -213,7 +215,7 @@ class _YamlBuilder:
 
     def _take_key(self, parent: _Open, event: yaml.NodeEvent, line: int) -> None:
         if not isinstance(event, yaml.ScalarEvent):
-            _fail(self._path, line, "a key must be text, not a list, a mapping or an alias")
+            fail(self._path, line, "a key must be text, not a list, a mapping or an alias")
         parent.key = event.value
         parent.size += 1
         if event.anchor:
@@ -230,12 +232,12 @@ class _YamlBuilder:
         try:
             return _plain_value(event.value)
         except ValueError:
-            _fail(self._path, line, "a number with too many digits: quote it if it is text")
+            fail(self._path, line, "a number with too many digits: quote it if it is text")
 
     def _aliased(self, event: yaml.AliasEvent, line: int) -> _Node:
         node = self._anchors.get(event.anchor or "")
         if node is None:
-            _fail(self._path, line, "an alias (*) of an anchor (&) that no complete value before it has")
+            fail(self._path, line, "an alias (*) of an anchor (&) that no complete value before it has")
         self._count(node.size, line)
         self._check_depth(node.height, line)
         return node
@@ -257,12 +259,12 @@ class _YamlBuilder:
 
     def _check_depth(self, height: int, line: int) -> None:
         if len(self._stack) + height > MAX_DEPTH:
-            _fail(self._path, line, f"nested more than {MAX_DEPTH} levels deep")
+            fail(self._path, line, f"nested more than {MAX_DEPTH} levels deep")
 
     def _count(self, nodes: int, line: int) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
-            _fail(self._path, line, f"more than {MAX_NODES} values once the aliases (*) are expanded")
+            fail(self._path, line, f"more than {MAX_NODES} values once the aliases (*) are expanded")
 
 
 def _plain_value(text: str) -> str | float | bool | None:
@@ -276,93 +278,4 @@ def _plain_value(text: str) -> str | float | bool | None:
         return float(text)
     if special := _INF_NAN.fullmatch(text):
         return float(f"{special[1]}inf") if special[2] else float("nan")
-    return text
-
-
-# JSONC
-
-# Each alternative that starts matches to its end or to the end of the text: a search stays linear.
-_STRING = r'"(?:[^"\\\n]++|\\.)*+"?'
-_COMMENTS = re.compile(rf"{_STRING}|//[^\n]*+|/\*(?s:.*?)(?:\*/|\Z)")
-_COMMAS = re.compile(rf"{_STRING}|[\[{{][ \t\r\n]*+,|,(?=[ \t\r\n]*+[\]}}])")
-_TOKENS = re.compile(rf"{_STRING}|[\[\]{{}}:,]|[^\s\[\]{{}}:,\"]++")
-
-
-def parse_jsonc(text: str, path: Path) -> Document:
-    """Return the value of JSON text that may hold comments, trailing commas and a byte order mark.
-
-    The last of duplicate keys wins; a blank file is None. Raises DocumentError for bad syntax, NaN, Infinity,
-    numbers with thousands of digits, halves of surrogate pairs and deep nesting.
-    """
-    text = _without_comments(text.removeprefix("\ufeff"), path)
-    text = _COMMAS.sub(lambda match: " " if match[0] == "," else match[0], text)
-    if not text.strip():
-        return Document(path, None, {})
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        message = error.msg.removesuffix(" at").rstrip(": ").replace(" enclosed", "")
-        _fail(path, error.lineno, f"not valid JSON: {message[:1].lower()}{message[1:]}")
-    except RecursionError:
-        _fail(path, None, f"nested more than {MAX_DEPTH} levels deep")
-    except ValueError:
-        _fail(path, None, "holds a number with too many digits")
-    return Document(path, value, _json_lines(text, path))
-
-
-def _without_comments(text: str, path: Path) -> str:
-    def blank(match: re.Match[str]) -> str:
-        found = match[0]
-        if found[0] == '"':
-            return found
-        if found[1] == "*" and (len(found) < len("/**/") or not found.endswith("*/")):
-            _fail(path, _line_of(text, match.start()), "a comment starts here that is not closed by */")
-        return re.sub(r"[^\n]", " ", found)
-
-    return _COMMENTS.sub(blank, text)
-
-
-def _json_lines(text: str, path: Path) -> dict[KeyPath, int]:
-    """Return the line of each key and item of valid JSON; refuses what json.loads wrongly lets pass."""
-    lines: dict[KeyPath, int] = {}
-    stack: list[tuple[KeyPath, bool]] = []  # what is open: its path, whether it is an object
-    here: KeyPath = ()  # where the next value goes
-    is_key = False
-    line, counted = 1, 0
-    for match in _TOKENS.finditer(text):
-        part = match[0]
-        line += text.count("\n", counted, match.start())
-        counted = match.start()
-        if part == ",":
-            container, is_key = stack[-1]
-            here = container if is_key else (*container, int(here[len(container)]) + 1)
-        elif part in "]}":
-            here, is_key = stack.pop()[0], False
-        elif is_key:
-            here, is_key = (*stack[-1][0], _json_text(part, path, line)), False
-            lines[here] = line
-        elif part != ":":
-            lines.setdefault(here, line)
-            if part in "[{":
-                is_key = part == "{"
-                stack.append((here, is_key))
-                here = here if is_key else (*here, 0)
-            else:
-                _check_json_scalar(part, path, line)
-        if len(stack) > MAX_DEPTH:
-            _fail(path, line, f"nested more than {MAX_DEPTH} levels deep")
-    return lines
-
-
-def _check_json_scalar(token: str, path: Path, line: int) -> None:
-    if token in ("NaN", "Infinity", "-Infinity"):
-        _fail(path, line, f"{token} is not a JSON number")
-    if token[0] == '"':
-        _json_text(token, path, line)
-
-
-def _json_text(token: str, path: Path, line: int) -> str:
-    text = str(json.loads(token))
-    if _SURROGATE.search(text):
-        _fail(path, line, _HALF_PAIR)
     return text

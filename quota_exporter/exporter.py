@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import httpx
-
 from quota_exporter import __version__, credentials
 from quota_exporter.config import MAX_CONFIG_BYTES, Config, config_files, read_config
 from quota_exporter.document import ConfigProblem
@@ -23,7 +21,7 @@ from quota_exporter.metrics import ExporterMetrics, GatewayLabels
 from quota_exporter.opencode import OpenCode, OpenCodePaths
 from quota_exporter.roster import Plan, Roster, build_roster
 from quota_exporter.settings import Threshold
-from quota_exporter.transport import Route, open_transport
+from quota_exporter.transport import Route, Transport, open_transport
 from quota_exporter.urls import origin_of
 
 _LOG = logging.getLogger(__name__)
@@ -60,7 +58,7 @@ class Generation:
     plans: Mapping[str, Plan]
     labels: Mapping[str, GatewayLabels]
     fleet: Fleet
-    transports: tuple[httpx.AsyncBaseTransport, ...]
+    transports: tuple[Transport, ...]
 
     async def close(self) -> None:
         """Let the polls in flight end, then close the connections."""
@@ -96,7 +94,7 @@ def start_generation(sources: Sources) -> Generation:
         raise ConfigError(roster.errors)
     if not roster.plans and not roster.disabled and not config.lists_gateways:
         raise NothingConfiguredError(())
-    transports: dict[Route, httpx.AsyncBaseTransport] = {}
+    transports: dict[Route, Transport] = {}
     slots: dict[str, asyncio.Semaphore] = {}
     members = []
     for plan in roster.plans:

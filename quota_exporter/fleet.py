@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from quota_exporter.credentials import Credential
-from quota_exporter.gateway import Gateway
-from quota_exporter.quota import Failure, GatewayStatus, Quota, Reading, Reason
+from quota_exporter.gateway import Gateway, bug
+from quota_exporter.quota import Failure, GatewayStatus, KeySource, Quota, Reading, Reason
 
 # A failure is remembered at least this long, so that scrapes that wait together do not retry in turn.
 FAILURE_MEMORY_SECONDS = 1.0
@@ -58,7 +58,7 @@ class Fleet:
 
     def __init__(self, members: Sequence[Member], *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._members: Mapping[str, Member] = {member.provider_id: member for member in members}
-        self._states: defaultdict[str, _State] = defaultdict(_State)
+        self._states = {provider_id: _State() for provider_id in self._members}
         self._monotonic = monotonic
 
     @property
@@ -74,7 +74,7 @@ class Fleet:
                 continue
             state = self._states[provider_id]
             state.polls, state.failures, state.last_success = old.polls, old.failures.copy(), old.last_success
-            if previous._members[provider_id].gateway.settings == member.gateway.settings:
+            if _reads_the_same(previous._members[provider_id].gateway, member.gateway):
                 state.credential, state.reading, state.read_at = old.credential, old.reading, old.read_at
                 state.paused_until, state.quota, state.quota_at = old.paused_until, old.quota, old.quota_at
 
@@ -86,12 +86,13 @@ class Fleet:
         the caller cancels no poll. KeyError for an unknown id.
         """
         started = self._monotonic()
-        ids = list(provider_ids)
-        polls = [poll for provider_id in ids if (poll := self._poll_if_due(provider_id)) is not None]
+        # Held on to here: by the time that the slowest poll is done, other scrapes may have begun new ones.
+        sources = [(provider_id, self._poll_if_due(provider_id)) for provider_id in provider_ids]
+        polls = [source for _, source in sources if isinstance(source, asyncio.Task)]
         if polls:
             await asyncio.wait(polls, timeout=deadline)
         waited = self._monotonic() - started
-        return [self._status(provider_id, waited) for provider_id in ids]
+        return [self._status(provider_id, source, waited) for provider_id, source in sources]
 
     def last(self, provider_id: str) -> GatewayStatus | None:
         """The status after the last poll without a new one; None before the first."""
@@ -106,30 +107,32 @@ class Fleet:
         await asyncio.gather(*polls, return_exceptions=True)
 
     async def drain(self) -> None:
-        """Wait until the polls in flight are done; each is bounded by its gateway's timeout."""
+        """Wait until the polls in flight are done; each is bounded by its gateway's timeout once it has a slot."""
         polls = [state.poll for state in self._states.values() if state.poll is not None]
         if polls:
             await asyncio.wait(polls)
 
-    def _poll_if_due(self, provider_id: str) -> asyncio.Task[Reading] | None:
+    def _poll_if_due(self, provider_id: str) -> Reading | asyncio.Task[Reading]:
+        """Return the poll to wait for, or the reading that makes one needless."""
         member, state = self._members[provider_id], self._states[provider_id]
         if state.poll is not None:
             return state.poll
-        credential = member.credential()
-        if credential == state.credential and self._is_fresh(member, state):
-            return None
+        try:
+            credential = member.credential()
+        except Exception as error:  # noqa: BLE001 - no bug with one gateway's key may cost another its series
+            return self._record(member, state, _failed(member, KeySource.NONE, 0.0, bug(provider_id, error)))
+        if state.reading is not None and credential == state.credential and self._is_fresh(member, state):
+            return state.reading
         state.credential = credential
         state.poll = asyncio.get_running_loop().create_task(self._poll(member, state, credential))
         return state.poll
 
     def _is_fresh(self, member: Member, state: _State) -> bool:
         now = self._monotonic()
-        if state.reading is None:
-            return False
         if now < state.paused_until:
             return True
         least = member.min_interval
-        if state.reading.failure is not None:
+        if state.reading is not None and state.reading.failure is not None:
             least = max(least, FAILURE_MEMORY_SECONDS)
         return now - state.read_at < least
 
@@ -137,20 +140,19 @@ class Fleet:
         try:
             async with member.slots:
                 reading = await member.gateway.poll(credential)
-            self._record(member, state, reading)
-            return reading
+            return self._record(member, state, reading)
         finally:
             state.poll = None
 
-    def _record(self, member: Member, state: _State, reading: Reading) -> None:
+    def _record(self, member: Member, state: _State, reading: Reading) -> Reading:
         was_failing = state.reading is not None and state.reading.failure is not None
-        state.reading, state.read_at = reading, self._monotonic()
+        state.reading, state.read_at, state.paused_until = reading, self._monotonic(), 0.0
         state.polls += 1
         if reading.failure is None:
             state.quota, state.quota_at, state.last_success = reading.quota, state.read_at, reading.at
             if was_failing:
                 _LOG.info("gateway can be read again", extra={"provider_id": member.provider_id})
-            return
+            return reading
         state.failures[reading.failure.reason] += 1
         if reading.failure.retry_after is not None:
             state.paused_until = state.read_at + reading.failure.retry_after
@@ -164,24 +166,17 @@ class Fleet:
                 "key_source": reading.key_source.value,
             },
         )
+        return reading
 
-    def _status(self, provider_id: str, waited: float) -> GatewayStatus:
+    def _status(self, provider_id: str, source: Reading | asyncio.Task[Reading], waited: float) -> GatewayStatus:
         member, state = self._members[provider_id], self._states[provider_id]
-        if state.poll is None and state.reading is not None:
-            return self._shown(member, state, state.reading)
+        if isinstance(source, Reading):
+            return self._shown(member, state, source)
+        if source.done() and not source.cancelled():
+            return self._shown(member, state, source.result())
         assert state.credential is not None  # noqa: S101 - a poll in flight has set it
-        return self._shown(
-            member,
-            state,
-            Reading(
-                provider_id=provider_id,
-                key_source=state.credential.source,
-                at=member.gateway.wall(),
-                duration=waited,
-                http_status=None,
-                outcome=Failure(Reason.TIMEOUT, f"no reading within the {waited:.1f} s that the scrape allows"),
-            ),
-        )
+        late = Failure(Reason.TIMEOUT, f"no reading within the {waited:.1f} s that the scrape allows")
+        return self._shown(member, state, _failed(member, state.credential.source, waited, late))
 
     def _shown(self, member: Member, state: _State, reading: Reading) -> GatewayStatus:
         quota = reading.quota
@@ -189,3 +184,12 @@ class Fleet:
         if quota is None and stale_for > 0 and self._monotonic() - state.quota_at <= stale_for:
             quota = state.quota
         return GatewayStatus(reading, quota, state.last_success, state.polls, tuple(state.failures.items()))
+
+
+def _reads_the_same(one: Gateway, other: Gateway) -> bool:
+    return (one.settings, one.url, one.mapping) == (other.settings, other.url, other.mapping)
+
+
+def _failed(member: Member, key_source: KeySource, duration: float, failure: Failure) -> Reading:
+    """Return the reading of a poll that never came to a request."""
+    return Reading(member.provider_id, key_source, member.gateway.wall(), duration, None, failure)

@@ -10,15 +10,17 @@ import socket
 import ssl
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
 
 from quota_exporter import __version__
 from quota_exporter.credentials import Credential
-from quota_exporter.files import FileProblem, FileReader
+from quota_exporter.files import MAX_SECRET_BYTES, FileProblem, FileReader
 from quota_exporter.mapping import Mapping, classify_error, map_reply
 from quota_exporter.quota import Failure, Quota, Reading, Reason
 from quota_exporter.reply import BadReplyError, parse_json, read_body
@@ -70,11 +72,12 @@ class Gateway:
             outcome = Failure(error.reason, error.detail)
         except TimeoutError:
             outcome = Failure(Reason.TIMEOUT, f"no whole reply within {self.settings.timeout:g} s")
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake comes as a bare ssl.SSLError
             outcome = _transport_failure(error)
+        except httpx.InvalidURL:
+            outcome = Failure(Reason.DNS, "the host in base_url is not a name that DNS allows")
         except Exception as error:  # noqa: BLE001 - no bug in one poll may cost another gateway its series
-            _log_bug(self.settings.provider_id, error)
-            outcome = Failure(Reason.INTERNAL, f"a bug in the exporter ({type(error).__name__}); see its log")
+            outcome = bug(self.settings.provider_id, error)
         return Reading(
             provider_id=self.settings.provider_id,
             key_source=credential.source,
@@ -132,13 +135,15 @@ class Gateway:
         detail = f"HTTP {status}" if message is None else f"HTTP {status}: {message}"
         return Failure(reason, detail, retry_after=pause)
 
-    def _headers(self, key: str) -> dict[str, str]:
+    def _headers(self, key: str) -> httpx.Headers:
         auth = self.settings.auth
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "User-Agent": f"quota-exporter/{__version__}",
-        }
+        headers = httpx.Headers(
+            {
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "User-Agent": f"quota-exporter/{__version__}",
+            }
+        )
         for name, value in self.settings.headers.items():
             if value.file is not None:
                 headers[name] = self._secret_header(name, value.file)
@@ -147,9 +152,9 @@ class Gateway:
         headers[auth.header] = f"{auth.scheme} {key}" if auth.scheme else key
         return headers
 
-    def _secret_header(self, name: str, path: Any) -> str:
+    def _secret_header(self, name: str, path: Path) -> str:
         try:
-            text = self.files.read_text(path).strip()
+            text = self.files.read_text(path, max_bytes=MAX_SECRET_BYTES).strip()
         except FileProblem as problem:
             raise _UnreadableSecretError(f"the file of header {name} {problem}") from None
         if not _SENDABLE.fullmatch(text):
@@ -172,13 +177,21 @@ class _UnreadableSecretError(Exception):
 
 
 async def _body(response: httpx.Response) -> bytes:
-    encoding = response.headers.get("content-encoding", "")
-    return await read_body(
-        cast("AsyncIterator[bytes]", aiter(cast("httpx.AsyncByteStream", response.stream))), encoding
-    )
+    # an async transport answers with an async stream, which aiter() hands on undecoded
+    stream = cast("httpx.AsyncByteStream", response.stream)
+    return await read_body(aiter(stream), response.headers.get("content-encoding", ""))
 
 
-def _transport_failure(error: httpx.HTTPError) -> Failure:
+def bug(provider_id: str, error: Exception) -> Failure:
+    """Log where an exception that nobody foresaw came from; return the failure to show."""
+    # The text of an unknown exception may quote a header: type and place must do.
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    place = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
+    _LOG.error("poll failed by a bug", extra={"provider_id": provider_id, "error": type(error).__name__, "at": place})
+    return Failure(Reason.INTERNAL, f"a bug in the exporter ({type(error).__name__}); see its log")
+
+
+def _transport_failure(error: httpx.HTTPError | OSError) -> Failure:
     causes = list(_causes(error))
     known = next((failure for cause in causes if (failure := _known_cause(cause)) is not None), None)
     if known is not None:
@@ -190,6 +203,8 @@ def _transport_failure(error: httpx.HTTPError) -> Failure:
     if isinstance(error, httpx.ConnectError):
         words = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
         return Failure(Reason.CONNECT, f"no connection: {words or 'refused or unreachable'}")
+    if isinstance(error, httpx.RemoteProtocolError):
+        return Failure(Reason.CONNECT, "the connection ended before the reply was whole, or the reply is not HTTP")
     return Failure(Reason.CONNECT, "the connection broke before the reply was whole")
 
 
@@ -199,7 +214,7 @@ def _known_cause(cause: BaseException) -> Failure | None:
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         words: str | None = cause.reason  # typeshed does not know that it may be None
         return Failure(Reason.TLS, f"no TLS connection: {(words or 'unknown reason').replace('_', ' ').lower()}")
-    if isinstance(cause, socket.gaierror | UnicodeError):
+    if isinstance(cause, socket.gaierror):
         return Failure(Reason.DNS, "the host name cannot be resolved")
     return None
 
@@ -222,18 +237,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _retry_after(value: str, now: float) -> float | None:
     """Seconds of a Retry-After header (RFC 9110 10.2.3: seconds or a date), at most five minutes."""
     text = value.strip()
-    if re.fullmatch(r"[0-9]{1,10}", text):
+    if re.fullmatch(r"[0-9]+", text):
         seconds = float(text)
     else:
         try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - now
+            moment = email.utils.parsedate_to_datetime(text)
         except (ValueError, TypeError, OverflowError):
             return None
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
     return min(max(seconds, 0.0), MAX_PAUSE_SECONDS)
-
-
-def _log_bug(provider_id: str, error: Exception) -> None:
-    # The text of an unknown exception may quote a header: type and place must do.
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    place = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
-    _LOG.error("poll failed by a bug", extra={"provider_id": provider_id, "error": type(error).__name__, "at": place})

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 _TOO_LONG_TO_READ = 1e15
 _CENT = 0.01
+_ROUNDING_ERROR = 1e-9  # of 0.29 * 100, which is 28.999999999999996
 _MANY = 10  # from here on a fraction of a percent or of a second tells nothing
 _READABLE_UNITS = {"y": 31_536_000, "d": 86_400, "h": 3_600, "min": 60, "s": 1}
 _SETTING_UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
@@ -38,23 +39,22 @@ def amount(value: float, unit: str) -> str:
 
 
 def percent(ratio: float) -> str:
-    """Return 0.95 as 95%: never 0% for what is not 0, never 100% for what is less than 1."""
-    share = ratio * 100
-    if 0 < share < 0.1:  # noqa: PLR2004 - the smallest share that one decimal can tell
+    """Return 0.957 as 95%: rounded down, so that it never promises more than there is; below 10% to a tenth."""
+    share = ratio * 100 + _ROUNDING_ERROR
+    if ratio > 0 and share < 0.1:  # noqa: PLR2004 - a tenth
         return "<0.1%"
-    if -0.1 < share < 0:  # noqa: PLR2004 - likewise
-        return "below 0%"
-    if 99.5 <= share < 100:  # noqa: PLR2004 - rounds to 100
-        return ">99%"
-    return f"{share:,.0f}%" if abs(share) >= _MANY else f"{number(round(share, 1))}%"
+    if abs(share) < _MANY:
+        return f"{math.floor(share * 10) / 10:g}%"
+    return f"{math.floor(share):,}%"
 
 
 def duration(seconds: float) -> str:
     """Return a length of 0 or more seconds in its two largest units, cut: 3 d 4 h, 12 s, 350 ms."""
     if 0 < seconds < 1:
-        return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 else "<1 ms"  # noqa: PLR2004 - a millisecond
+        milliseconds = math.floor(seconds * 1000 + _ROUNDING_ERROR)
+        return f"{milliseconds} ms" if milliseconds else "<1 ms"
     if seconds < _MANY:
-        return f"{math.floor(seconds * 10) / 10:g} s"
+        return f"{math.floor(seconds * 10 + _ROUNDING_ERROR) / 10:g} s"
     rest = math.floor(seconds)
     parts = []
     for unit, length in _READABLE_UNITS.items():

@@ -18,7 +18,7 @@ _OWN_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {
     "taskName",
     "color_message",
 }
-_BARE = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f]+")
+_BARE = re.compile(r"[^\s\"=\\]+")
 # httpx logs whole URLs at INFO, httpcore headers at DEBUG
 _CHATTY = ("httpx", "httpcore", "asyncio", "uvicorn")
 
@@ -36,7 +36,7 @@ class StructuredFormatter(logging.Formatter):
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "msg": record.getMessage() if record.name.startswith("quota_exporter") else str(record.msg),
+            "msg": _message(record),
         }
         fields |= {key: value for key, value in record.__dict__.items() if key not in _OWN_ATTRIBUTES}
         if record.exc_info is not None and record.exc_info[0] is not None:
@@ -57,6 +57,13 @@ def set_up(level: str, form: LogFormat) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def _message(record: logging.LogRecord) -> str:
+    if record.name.startswith("quota_exporter"):
+        return record.getMessage()
+    # arguments of others may hold anything, and asyncio quotes exceptions from the second line on
+    return str(record.msg).partition("\n")[0]
+
+
 def _places(trace: Any) -> str:
     frames = traceback.extract_tb(trace)[-3:]
     return " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
@@ -64,4 +71,4 @@ def _places(trace: Any) -> str:
 
 def _logfmt(value: Any) -> str:
     text = str(value)
-    return text if _BARE.fullmatch(text) else json.dumps(text)
+    return text if _BARE.fullmatch(text) and text.isprintable() else json.dumps(text)

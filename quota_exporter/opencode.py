@@ -16,9 +16,9 @@ from quota_exporter.document import (
     KeyPath,
     Location,
     dotted,
-    parse_jsonc,
 )
 from quota_exporter.files import MAX_SECRET_BYTES, FileMissing, FileProblem, FileReader
+from quota_exporter.jsonc import parse_jsonc
 from quota_exporter.quota import KeySource
 
 _GATEWAYS: KeyPath = ("experimental", "quotaToast", "openaiCompatibleGateways")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, NoReturn
 
 from quota_exporter.quota import Reason
@@ -57,25 +57,28 @@ def parse_json(body: bytes) -> Any:
         value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise _too_deep() from None
-    except ValueError:
+    except json.JSONDecodeError:
         hint = "an HTML page" if text.lstrip().startswith("<") else "something else"
         raise BadReplyError(Reason.NOT_JSON, f"the reply is not JSON but {hint}") from None
+    except ValueError:
+        raise BadReplyError(
+            Reason.NOT_JSON, "the reply holds NaN, Infinity or a number with thousands of digits"
+        ) from None
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(value)
     return value
 
 
 def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [child for item in level if isinstance(item, dict | list) for child in _children(item)]
-        if not level:
-            return
-    raise _too_deep()
+    level = _containers([value])
+    for _ in range(MAX_DEPTH):
+        level = [child for item in level for child in _containers(item.values() if isinstance(item, dict) else item)]
+    if level:
+        raise _too_deep()
 
 
-def _children(item: dict[str, Any] | list[Any]) -> list[Any]:
-    return list(item.values()) if isinstance(item, dict) else item
+def _containers(items: Iterable[Any]) -> list[Any]:
+    return [item for item in items if isinstance(item, dict | list)]
 
 
 def _too_deep() -> BadReplyError:

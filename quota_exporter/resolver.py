@@ -57,7 +57,7 @@ class LookupLoop(asyncio.SelectorEventLoop):
         outcome: Any
         try:
             outcome = socket.getaddrinfo(*key)
-        except (OSError, UnicodeError) as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits gets it, whatever it is
             outcome = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self.call_soon_threadsafe(_settle, answer, outcome)

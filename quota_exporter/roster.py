@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import ssl
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from quota_exporter import urls
 from quota_exporter.config import Config, Entry, read_entry
 from quota_exporter.credentials import ExplicitKey, env_name
 from quota_exporter.document import ConfigProblem, Location
-from quota_exporter.files import FileProblem, FileReader
+from quota_exporter.files import MAX_SECRET_BYTES, FileProblem, FileReader
 from quota_exporter.mapping import Mapping as QuotaMapping, load_preset, preset_names
 from quota_exporter.opencode import OpenCode
 from quota_exporter.quota import KeySource
 from quota_exporter.settings import RESERVED_ID, GatewaySettings, Tls
 from quota_exporter.tls import ssl_context
+from quota_exporter.validation import Place
+from quota_exporter.values import MisplacedError
 
 _OPENCODE_KEYS = ("providerId", "baseURL", "quotaPath", "label", "mapping")
 
@@ -88,9 +90,20 @@ def build_roster(config: Config, opencode: OpenCode | None, *, environ: Mapping[
     return Roster(
         plans=tuple(enabled),
         disabled=frozenset(draft.plans) - {plan.settings.provider_id for plan in enabled},
-        errors=(*config.problems, *draft.errors),
-        warnings=tuple(draft.warnings),
+        errors=_in_order((*config.problems, *draft.errors)),
+        warnings=_in_order(draft.warnings),
     )
+
+
+def _in_order(problems: Iterable[ConfigProblem]) -> tuple[ConfigProblem, ...]:
+    """Each problem once (many gateways may inherit the same), file by file and line by line."""
+    unique = dict.fromkeys(problems)
+    files = {path: order for order, path in enumerate(dict.fromkeys(problem.location.path for problem in unique))}
+    return tuple(sorted(unique, key=lambda problem: (files[problem.location.path], problem.location.line or 0)))
+
+
+def _baseurl_of(entry: Entry) -> str:
+    return f"OpenCode's provider.{entry.settings.provider_id}.options.baseURL"
 
 
 class _Draft:
@@ -103,7 +116,8 @@ class _Draft:
         self._opencode = opencode
         self._environ = environ
         self._files = files
-        self._contexts: dict[Tls, ssl.SSLContext] = {}
+        self._contexts: dict[Tls, ssl.SSLContext | MisplacedError] = {}
+        self._opencode_is_whole = True
         self._mappings: dict[str, QuotaMapping] = {}
         self.plans: dict[str, Plan] = {}
         self._entries: dict[str, Entry] = {}
@@ -122,30 +136,33 @@ class _Draft:
     def add_opencode_entries(self) -> None:
         if self._opencode is None:
             return
+        problems: list[ConfigProblem] = []
         for raw, document, key_path in self._opencode.entries():
             known = {key: value for key, value in raw.items() if key in _OPENCODE_KEYS and value is not None}
-            for entry in read_entry(known, document, key_path, self._config.options, self.warnings):
-                own = self.plans.get(entry.settings.provider_id)
-                if own is None:
-                    self._add(entry, self.warnings)
-                else:
-                    note = f"is also listed in {entry.location}; {own.location.path} decides"
-                    self.plans[entry.settings.provider_id] = replace(own, notes=(*own.notes, note))
-        self.warnings.extend(self._opencode.problems())
+            found: list[ConfigProblem] = []
+            entry = read_entry(known, document, key_path, self._config.defaults, found)
+            problems += found
+            if entry is not None and not found:
+                self._add_opencode_entry(entry, problems)
+        problems += self._opencode.problems()
+        self._opencode_is_whole = not problems
+        self.warnings += problems
 
     def choose_enabled(self) -> list[Plan]:
         wanted = self._config.options.enabled_providers
-        if wanted is None or RESERVED_ID in wanted:
+        if wanted is None or self._config.document is None:
             return list(self.plans.values())
-        document = self._config.document
+        place = Place(self._config.document)
         for index, provider_id in enumerate(wanted):
-            if provider_id not in self._entries and document is not None:
+            if provider_id not in self._entries and provider_id != RESERVED_ID:
                 nearest = difflib.get_close_matches(provider_id, self._entries, n=1)
                 hint = f"did you mean `{nearest[0]}`?" if nearest else "add it to `gateways`, or remove it here"
-                location = document.location(("enabled_providers", index))
                 message = f"no gateway has the id {provider_id[:64]!r}; {hint}"
-                self.errors.append(ConfigProblem(location, f"enabled_providers[{index}]", message))
-        return [plan for provider_id, plan in self.plans.items() if provider_id in wanted]
+                # an invalid file of OpenCode, which may list it, must not stop the exporter
+                problems = self.errors if self._opencode_is_whole else self.warnings
+                problems.append(place.problem(message, "enabled_providers", index))
+        chosen = self.plans.keys() if RESERVED_ID in wanted else set(wanted)
+        return [plan for provider_id, plan in self.plans.items() if provider_id in chosen]
 
     def check_env_names(self, plans: list[Plan]) -> None:
         users = defaultdict(list)
@@ -160,15 +177,30 @@ class _Draft:
                     message = f"takes its key from {variable}, as does {others}; give each its own api_key_env"
                     self.errors.append(entry.problem(message, "provider_id"))
 
+    def _add_opencode_entry(self, entry: Entry, problems: list[ConfigProblem]) -> None:
+        provider_id = entry.settings.provider_id
+        earlier = self._entries.get(provider_id)
+        if earlier is None:
+            self._add(entry, problems)
+        elif provider_id in self.plans:
+            own = self.plans[provider_id]
+            note = f"is also listed in {entry.location}; {earlier.location.path} decides"
+            self.plans[provider_id] = replace(own, notes=(*own.notes, note))
+
     def _add(self, entry: Entry, problems: list[ConfigProblem]) -> None:
         self._entries[entry.settings.provider_id] = entry
-        base_url = self._base_url(entry)
         mapping = self._mapping(entry, problems)
         context = self._ssl_context(entry, problems)
         self._warn_of_unreadable_secrets(entry)
-        settings = entry.settings.model_copy(update={"base_url": base_url})
-        if base_url is not None and not settings.allow_http and urls.is_plain_http_to_public(base_url):
+        settings = entry.settings.model_copy(update={"base_url": self._base_url(entry)})
+        if (
+            settings.base_url is not None
+            and not settings.allow_http
+            and urls.is_plain_http_to_public(settings.base_url)
+        ):
             message = "would send the key unencrypted to a public host; use https:// or set allow_http: true"
+            if entry.settings.base_url is None:
+                message = f"{_baseurl_of(entry)} {message}"
             problems.append(entry.problem(message, "base_url"))
         elif mapping is not None and context is not None:
             self.plans[settings.provider_id] = Plan(settings, mapping, context, entry.location)
@@ -180,8 +212,7 @@ class _Draft:
         try:
             return None if inherited is None else urls.base_url(inherited)
         except ValueError as error:
-            message = f"OpenCode's provider.{entry.settings.provider_id}.options.baseURL {error}"
-            self.warnings.append(entry.problem(message))
+            self.warnings.append(entry.problem(f"{_baseurl_of(entry)} {error}", "base_url"))
             return None
 
     def _mapping(self, entry: Entry, problems: list[ConfigProblem]) -> QuotaMapping | None:
@@ -203,10 +234,13 @@ class _Draft:
         if tls not in self._contexts:
             try:
                 self._contexts[tls] = ssl_context(tls)
-            except ValueError as error:
-                problems.append(entry.problem(str(error), "tls"))
-                return None
-        return self._contexts[tls]
+            except MisplacedError as error:
+                self._contexts[tls] = error
+        context = self._contexts[tls]
+        if isinstance(context, MisplacedError):
+            problems.append(entry.problem(str(context), "tls", *context.keys))
+            return None
+        return context
 
     def _warn_of_unreadable_secrets(self, entry: Entry) -> None:
         secrets: list[tuple[Path | None, tuple[str, ...]]] = [(entry.settings.api_key_file, ("api_key_file",))]
@@ -215,7 +249,7 @@ class _Draft:
             if path is None:
                 continue
             try:
-                if not self._files.read_text(path).strip():
+                if not self._files.read_text(path, max_bytes=MAX_SECRET_BYTES).strip():
                     self.warnings.append(entry.problem("the file is blank; put the secret into it", *keys))
             except FileProblem as problem:
                 self.warnings.append(entry.problem(f"the file {problem}; the gateway shows no_api_key", *keys))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -13,13 +13,30 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 
 from quota_exporter import urls
-from quota_exporter.numbers import parse_duration
+from quota_exporter.values import (
+    Amount,
+    BaseUrl,
+    Duration,
+    EnvVariable,
+    FilePath,
+    FilePattern,
+    HeaderName,
+    HeaderText,
+    LabelText,
+    MisplacedError,
+    PositiveDuration,
+    QuotaPath,
+    Scheme,
+    ServerName,
+    no_header_twice,
+    number_is,
+    text_is,
+)
 
 RESERVED_ID = "openai-compatible"
 ENVIRONMENT_PROXY = "environment"
@@ -27,68 +44,15 @@ ENVIRONMENT_PROXY = "environment"
 # The spelling of the original proposal and of OpenCode's entries, so that one can be pasted.
 ALIASES = {"providerId": "provider_id", "baseURL": "base_url", "quotaPath": "quota_path"}
 
-_DURATION_PATTERN = r"^([0-9]+(ms|y|w|d|h|m|s))+$"
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
-_OWN_HEADERS = frozenset(
-    {
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "accept-encoding",
-        "cookie",
-        "te",
-        "upgrade",
-    }
-)
-
-
-def _duration(value: Any) -> float:
-    seconds = parse_duration(value) if isinstance(value, str) else None
-    if seconds is None:
-        raise ValueError("is not a duration; write a number with its unit, such as 10s, 1m30s or 500ms")
-    return seconds
-
-
-def _positive(seconds: float) -> float:
-    if seconds <= 0:
-        raise ValueError("must be longer than 0s")
-    return seconds
-
-
-def _absolute(value: Any, info: ValidationInfo) -> Path:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be the path of a file")
-    folder: Path = (info.context or {}).get("folder", Path.cwd())
-    return folder / Path(value).expanduser()
+_KEY_SOURCES = ("api_key_file", "api_key_env", "api_key")
+_ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
 def _provider_id(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+    if not re.fullmatch(_ID_PATTERN, value):
         raise ValueError("must be 1 to 64 letters, digits, dots, underscores or dashes, a letter or digit first")
     if value == RESERVED_ID:
         raise ValueError(f"{RESERVED_ID} is reserved (it means all gateways); choose another id")
-    return value
-
-
-def _quota_path(value: str) -> str:
-    if not re.fullmatch(r"/(?!/)[^\s?#\\\x00-\x1f\x7f]*", value):
-        raise ValueError("must start with exactly one / and hold no space, query or fragment, as in /quota")
-    if ".." in value.split("/"):
-        raise ValueError("must not climb with ..; write the path below base_url")
-    return value
-
-
-def _env_variable(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-        raise ValueError("must be the name of an environment variable, such as CAMPUS_API_KEY")
-    return value
-
-
-def _label_text(value: str) -> str:
-    if len(value) > 64 or not value.isprintable():  # noqa: PLR2004 - the limit DESIGN sets for label text
-        raise ValueError("must be at most 64 printable characters")
     return value
 
 
@@ -100,12 +64,12 @@ def _proxy(value: SecretStr) -> SecretStr:
     return value
 
 
-Duration = Annotated[
-    float, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": _DURATION_PATTERN})
+ProviderId = Annotated[
+    str,
+    AfterValidator(_provider_id),
+    WithJsonSchema({"type": "string", "pattern": _ID_PATTERN, "not": {"const": RESERVED_ID}}),
 ]
-FilePath = Annotated[Path, BeforeValidator(_absolute), WithJsonSchema({"type": "string", "minLength": 1})]
-Text = Annotated[str, AfterValidator(_label_text)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
 
 
 class Model(BaseModel):
@@ -117,30 +81,20 @@ class Model(BaseModel):
 class Auth(Model):
     """How the API key is sent."""
 
-    header: str = Field("Authorization", description="Name of the header that carries the key.")
-    scheme: str = Field("Bearer", description="Word before the key; empty for the bare key.")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if not _HEADER_NAME.fullmatch(self.header) or self.header.lower() in _OWN_HEADERS:
-            raise ValueError("header must be an HTTP header that the exporter does not set itself")
-        if not re.fullmatch(r"[A-Za-z0-9._~+/-]*", self.scheme):
-            raise ValueError("scheme must be one word, or empty for the bare key")
-        return self
+    header: HeaderName = Field("Authorization", description="Name of the header that carries the key.")
+    scheme: Scheme = Field("Bearer", description="Word before the key; empty for the bare key.")
 
 
 class HeaderValue(Model):
     """One extra header: its value, or the file that holds it."""
 
-    value: SecretStr | None = None
-    file: FilePath | None = None
+    value: HeaderText | None = Field(None, description="The value itself.")
+    file: FilePath | None = Field(None, description="File that holds the value.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.value is None) == (self.file is None):
             raise ValueError("give either the value or `file`, the file that holds it")
-        if self.value is not None and not _HEADER_VALUE.fullmatch(self.value.get_secret_value()):
-            raise ValueError("must be printable ASCII on one line")
         return self
 
 
@@ -150,7 +104,7 @@ class Tls(Model):
     ca_file: FilePath | None = Field(None, description="PEM file of the authorities to trust instead of the system's.")
     cert_file: FilePath | None = Field(None, description="PEM file of the client certificate.")
     key_file: FilePath | None = Field(None, description="PEM file of the client certificate's key.")
-    server_name: str | None = Field(None, min_length=1, description="Name to expect in the gateway's certificate.")
+    server_name: ServerName | None = Field(None, description="Name to expect in the gateway's certificate.")
     min_version: Literal["TLS12", "TLS13"] = Field("TLS12", description="Oldest TLS version to accept.")
     insecure_skip_verify: bool = Field(
         default=False, description="Accept any certificate; anyone on the way can read the key."
@@ -158,34 +112,25 @@ class Tls(Model):
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file come together; give both")
+        if self.key_file is None and self.cert_file is not None:
+            raise MisplacedError("comes with key_file; give both", "cert_file")
+        if self.cert_file is None and self.key_file is not None:
+            raise MisplacedError("comes with cert_file; give both", "key_file")
         return self
 
 
 class Threshold(Model):
     """When to warn: a share of the limit, or an amount for wallets that have no limit."""
 
-    ratio: float | None = Field(None, ge=0, le=1, description="remaining / limit, 0 to 1.")
+    ratio: float | None = Field(None, ge=0, le=1, allow_inf_nan=False, description="remaining / limit, 0 to 1.")
     tokens: Amount | None = Field(None, description="Remaining tokens.")
     requests: Amount | None = Field(None, description="Remaining requests.")
     cost: Amount | None = Field(None, description="Remaining money in the bucket's currency.")
     credits: Amount | None = Field(None, description="Remaining credits.")
 
 
-def _number_is(field: str, model: type[Model]) -> BeforeValidator:
-    def expand(value: Any) -> Any:
-        return {field: value} if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-    shorthand = model.model_json_schema()["properties"][field]
-    return BeforeValidator(expand, json_schema_input_type=Annotated[Any, WithJsonSchema(shorthand)] | model)
-
-
-def _text_is_value(value: Any) -> Any:
-    return {"value": value} if isinstance(value, str) else value
-
-
-ThresholdForm = Annotated[Threshold, _number_is("ratio", Threshold)]
+HeaderForm = Annotated[HeaderValue, text_is("value", HeaderValue)]
+ThresholdForm = Annotated[Threshold, number_is("ratio", Threshold)]
 
 
 class Thresholds(Model):
@@ -199,20 +144,18 @@ class Thresholds(Model):
         for kind in Threshold.model_fields:
             warning, critical = getattr(self.warning, kind, None), getattr(self.critical, kind, None)
             if warning is not None and critical is not None and critical > warning:
-                raise ValueError(f"the critical {kind} must not be above the warning {kind}")
+                raise MisplacedError(f"the critical {kind} must not be above the warning {kind}", "critical")
         return self
 
 
 class GatewayDefaults(Model):
     """What `defaults` may set for all gateways: any gateway key but ids, URLs and keys."""
 
-    quota_path: Annotated[str, AfterValidator(_quota_path)] | None = Field(
-        None, description="Path below base_url; default: the mapping's own."
-    )
+    quota_path: QuotaPath | None = Field(None, description="Path below base_url; default: the mapping's own.")
     mapping: str = Field("neutral", description="Preset that says how to read the reply.")
-    label: Text | None = Field(None, description="Name for people; default: the provider_id.")
-    owner: Text = Field("", description="Team to route alerts to.")
-    timeout: Annotated[Duration, AfterValidator(_positive)] = Field(
+    label: LabelText | None = Field(None, description="Name for people; default: the provider_id.")
+    owner: LabelText = Field("", description="Team to route alerts to.")
+    timeout: PositiveDuration = Field(
         9.0, description="Most seconds one poll may take, from connect to the end of the reply."
     )
     min_interval: Duration | None = Field(
@@ -221,11 +164,11 @@ class GatewayDefaults(Model):
     stale_for: Duration = Field(0.0, description="Keep showing the last quota for this long after a failure.")
     max_buckets: int = Field(20, ge=1, le=1000, description="Most buckets taken from one reply.")
     auth: Auth = Field(Auth(), description="How the API key is sent.")
-    headers: dict[
-        str, Annotated[HeaderValue, BeforeValidator(_text_is_value, json_schema_input_type=str | HeaderValue)]
-    ] = Field(default_factory=dict, description="Extra request headers: a value, or {file: path}.")
+    headers: Annotated[dict[HeaderName, HeaderForm], AfterValidator(no_header_twice)] = Field(
+        default_factory=dict, description="Extra request headers: a value, or {file: path}."
+    )
     tls: Tls = Field(Tls(), description="TLS settings.")
-    proxy_url: Annotated[SecretStr, AfterValidator(_proxy)] | None = Field(
+    proxy_url: ProxyUrl | None = Field(
         None,
         description="http(s)://[user:password@]host:port, or `environment` for HTTPS_PROXY and NO_PROXY.",
     )
@@ -237,34 +180,23 @@ class GatewayDefaults(Model):
         description="Alert thresholds; a bare number means ratio.",
     )
 
-    @model_validator(mode="after")
-    def _check_headers(self) -> Self:
-        for name in self.headers:
-            if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS | {self.auth.header.lower()}:
-                raise ValueError(f"headers: {name[:40]!r} is no header name, or one that the exporter sets itself")
-        return self
-
 
 class GatewaySettings(GatewayDefaults):
     """One gateway: an endpoint and where its API key comes from."""
 
-    provider_id: Annotated[str, AfterValidator(_provider_id)] = Field(
-        description="Unique id; CAMPUS_API_KEY is looked up for `campus`."
-    )
-    base_url: Annotated[str, AfterValidator(urls.base_url)] | None = Field(
+    provider_id: ProviderId = Field(description="Unique id; CAMPUS_API_KEY is looked up for `campus`.")
+    base_url: BaseUrl | None = Field(
         None, description="The gateway's base URL; default: provider.<id>.options.baseURL of OpenCode."
     )
     api_key_file: FilePath | None = Field(None, description="File that holds the API key.")
-    api_key_env: Annotated[str, AfterValidator(_env_variable)] | None = Field(
-        None, description="Environment variable that holds the API key."
-    )
+    api_key_env: EnvVariable | None = Field(None, description="Environment variable that holds the API key.")
     api_key: SecretStr | None = Field(None, description="The API key itself; a file or variable is safer.")
 
     @model_validator(mode="after")
     def _one_key_source(self) -> Self:
-        given = [name for name in ("api_key_file", "api_key_env", "api_key") if getattr(self, name) is not None]
+        given = [name for name in _KEY_SOURCES if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"has {len(given)} sources for its API key ({', '.join(given)}); keep one")
+            raise MisplacedError(f"{given[0]} names the API key already; keep one of {' and '.join(given)}", given[1])
         return self
 
 
@@ -274,18 +206,23 @@ class OriginLimit(Model):
     max_concurrency: int = Field(ge=1, le=1000, description="Most polls of this origin at once.")
 
 
-def _origin_map(value: Any) -> Any:
-    return {urls.origin_of(urls.base_url(url)): limit for url, limit in value.items()}
+OriginForm = Annotated[OriginLimit, number_is("max_concurrency", OriginLimit)]
+
+
+def _by_origin(limits: dict[str, OriginLimit]) -> dict[str, OriginLimit]:
+    by_origin = {urls.origin_of(url): limit for url, limit in limits.items()}
+    if len(by_origin) < len(limits):
+        raise ValueError("names the same scheme, host and port twice; keep one of them")
+    return by_origin
 
 
 class Origins(Model):
     """How hard one origin (scheme, host and port) may be pressed."""
 
     max_concurrency: int = Field(20, ge=1, le=1000, description="Most polls of one origin at once.")
-    per_origin: Annotated[
-        dict[str, Annotated[OriginLimit, _number_is("max_concurrency", OriginLimit)]],
-        AfterValidator(_origin_map),
-    ] = Field(default_factory=dict, description="Other limits for some, by their URL.")
+    per_origin: Annotated[dict[BaseUrl, OriginForm], AfterValidator(_by_origin)] = Field(
+        default_factory=dict, description="Other limits for some, by their URL."
+    )
 
     def concurrency_of(self, origin: str) -> int:
         """How many polls of this `scheme://host:port` may run at once."""
@@ -311,7 +248,7 @@ class Options(Model):
     """The config file without its gateways."""
 
     defaults: GatewayDefaults = Field(GatewayDefaults(), description="Values for gateways that do not set them.")
-    gateway_files: list[str] = Field(
+    gateway_files: list[FilePattern] = Field(
         default_factory=list,
         description="Globs of further files, each a list of gateways; relative to this file.",
     )
@@ -331,11 +268,31 @@ class ConfigFile(Options):
 def config_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the config file, aliases included, for editors."""
     schema = ConfigFile.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "quota-exporter configuration"
     gateway = schema["$defs"]["GatewaySettings"]
+    for model in (schema, *schema["$defs"].values()):
+        for name, value in model["properties"].items():
+            _write_default_as_yaml(name, value)
     for alias, name in ALIASES.items():
         gateway["properties"][alias] = gateway["properties"][name]
     gateway["required"].remove("provider_id")
     gateway["oneOf"] = [{"required": ["provider_id"]}, {"required": ["providerId"]}]
-    return schema
+    pairs = [*combinations(_KEY_SOURCES, 2), *((alias, name) for alias, name in ALIASES.items())]
+    gateway["allOf"] = [{"not": {"required": list(pair)}} for pair in pairs]
+    schema["$defs"]["HeaderValue"]["oneOf"] = [{"required": ["value"]}, {"required": ["file"]}]
+    schema["$defs"]["Tls"]["dependentRequired"] = {"cert_file": ["key_file"], "key_file": ["cert_file"]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "quota-exporter configuration",
+    }
+
+
+def _write_default_as_yaml(name: str, value: dict[str, Any]) -> None:
+    """Editors insert the default, so it must be what the file may hold; that of a model stands at its keys."""
+    default = value.pop("default", None)
+    if isinstance(default, float):
+        default = f"{default:g}s"
+    if name == "enabled_providers":
+        default = "auto"
+    if default is not None and not isinstance(default, dict):
+        value["default"] = default

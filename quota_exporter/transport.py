@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ssl
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import httpx
 
 from quota_exporter.settings import ENVIRONMENT_PROXY
+from quota_exporter.urls import split_url
 
 # Longer than any usual scrape interval: with httpx's own 5 s every scrape would pay for new handshakes.
 KEEPALIVE_SECONDS = 300.0
+
+
+Transport: TypeAlias = httpx.AsyncBaseTransport
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +28,17 @@ class Route:
 
     origin: str
     ssl_context: ssl.SSLContext
-    proxy: str | None
+    proxy: str | None = field(repr=False)  # may hold a password
     max_connections: int
 
 
-def open_transport(route: Route) -> httpx.AsyncBaseTransport:
-    """Open the pool of one route; it connects at the first request."""
+def open_transport(route: Route) -> Transport:
+    """Open the pool of one route; it connects at the first request.
+
+    ValueError when the environment names a proxy that cannot be used.
+    """
     proxy = _environment_proxy(route.origin) if route.proxy == ENVIRONMENT_PROXY else route.proxy
-    return httpx.AsyncHTTPTransport(
+    return _Pool(
         verify=route.ssl_context,
         trust_env=False,
         proxy=None if proxy is None else httpx.Proxy(proxy),
@@ -42,10 +50,40 @@ def open_transport(route: Route) -> httpx.AsyncBaseTransport:
     )
 
 
+class _Pool(httpx.AsyncHTTPTransport):
+    """Asks once more when a kept connection breaks before any reply.
+
+    A gateway or load balancer may close an idle connection at the moment at which it is used again: that says
+    nothing about the gateway, and would recur at each scrape where idle timeout and scrape interval are alike.
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        is_new = False
+
+        async def trace(event: str, _info: dict[str, Any]) -> None:
+            nonlocal is_new
+            is_new = is_new or event == "connection.connect_tcp.started"
+
+        request.extensions = {**request.extensions, "trace": trace}
+        try:
+            return await super().handle_async_request(request)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            if is_new:
+                raise
+        return await super().handle_async_request(request)
+
+
 def _environment_proxy(origin: str) -> str | None:
     scheme, _, host = origin.partition("://")
     if urllib.request.proxy_bypass(host):
         return None
     proxies = urllib.request.getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+    if proxy is None:
+        return None
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        split_url(url)
+    except ValueError as error:
+        raise ValueError(f"the proxy that the environment names for {scheme} {error}") from None
+    return url

@@ -9,7 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# a shared machine's pauses are no failures
+hypothesis.settings.register_profile("steady", deadline=None)
+hypothesis.settings.load_profile("steady")
 
 _SCRUBBED_PREFIXES = ("OPENCODE_", "XDG_", "SSL_CERT_")
 _SCRUBBED_SUFFIXES = ("_PROXY", "_API_KEY")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
@@ -13,9 +14,20 @@ from quota_exporter.web.markup import Html, element, fragment, table
 
 Report = Mapping[str, Any]
 
-FAILING, UNREAD, OK = "failing", "not polled yet", "ok"
-OVERSPENT, USED_UP, UNLIMITED = "overspent", "used up", "unlimited"
-_TONES = {FAILING: "bad", OVERSPENT: "bad", USED_UP: "bad", OK: "good", UNLIMITED: "good"}
+
+class State(StrEnum):
+    """How a gateway is, the worst first; its buckets count only when it can be read."""
+
+    FAILING = "failing"
+    OVERSPENT = "overspent"
+    USED_UP = "used up"
+    LEFT = "with quota left"
+    UNREAD = "not polled yet"
+    UNLIMITED = "unlimited"
+
+
+# Where the colour of a bar changes; alerts have the thresholds of the config.
+_LOW, _VERY_LOW = 0.2, 0.05
 
 _PROBLEMS = {
     Problem.UNRESOLVED: "not found in the reply",
@@ -30,13 +42,14 @@ _PROBLEMS = {
 def gateway_card(report: Report, now: float) -> Html:
     """Return what `gateway_report` says of one gateway; `now` is Unix time."""
     provider_id, label, reading = report["provider_id"], report["label"], report["reading"]
-    state = gateway_state(report)
-    age = UNREAD if reading is None else f"read {relative(-reading['age_seconds'])}"
+    state, least = gateway_state(report), least_ratio(report)
+    words = f"{percent(least)} left" if state is State.LEFT and least is not None else state
+    age = "" if reading is None else f"polled {relative(-reading['age_seconds'])}"
     header = element(
         "header",
         element("h2", element("a", label or provider_id, href=f"#{quote(provider_id)}")),
         element("code", provider_id) if label != provider_id else "",
-        element("span", state, class_="state"),
+        element("span", words, class_="state"),
         element("span", f"owner {report['owner']}", class_="muted") if report["owner"] else "",
         element("small", age),
     )
@@ -45,7 +58,7 @@ def gateway_card(report: Report, now: float) -> Html:
         parts += [_failure(report, now), _quota(report, now), _dropped(reading["dropped"])]
     parts += [element("p", f"{provider_id} {note}", class_="note") for note in report["notes"]]
     parts.append(_details(report, now))
-    return element("article", *parts, id=provider_id, class_=f"gateway {_TONES.get(state, '')}".rstrip())
+    return element("article", *parts, id=provider_id, class_=f"gateway {_tone(state, least)}")
 
 
 def _failure(report: Report, now: float) -> str:
@@ -92,9 +105,10 @@ def _quota(report: Report, now: float) -> str:
 def _left(provider_id: str, bucket: Report) -> Html:
     unit = bucket["currency"] or bucket["kind"]
     limit, used, remaining, ratio = (bucket[key] for key in ("limit", "used", "remaining", "remaining_ratio"))
-    bar, words = "", []
+    bar = ""
+    words: list[str] = []
     if bucket["limited"] is False:
-        words.append(UNLIMITED)
+        words.append(State.UNLIMITED)
     if remaining is not None:
         words.append(
             f"{amount(remaining, unit)} left"
@@ -102,7 +116,7 @@ def _left(provider_id: str, bucket: Report) -> Html:
             else f"{figure(remaining, unit)} of {amount(limit, unit)} left"
         )
         if remaining <= 0:
-            words.append(OVERSPENT if remaining < 0 else USED_UP)
+            words.append(State.OVERSPENT if remaining < 0 else State.USED_UP)
     elif limit is not None:
         words.append(f"{amount(limit, unit)} limit")
     if used is not None and (limit is None or remaining is None):
@@ -113,8 +127,8 @@ def _left(provider_id: str, bucket: Report) -> Html:
             "meter",
             percent(ratio),
             value=f"{min(max(ratio, 0.0), 1.0):.4f}",
-            low="0.05",
-            high="0.2",
+            low=str(_VERY_LOW),
+            high=str(_LOW),
             optimum="1",
             aria_label=f"left of {provider_id}, {bucket['kind']} {bucket['name']}",
         )
@@ -125,7 +139,8 @@ def _refill(bucket: Report, now: float) -> Html:
     resets_at, window = bucket["resets_at"], bucket["window_seconds"]
     parts = []
     if resets_at is not None:
-        parts += [relative(resets_at - now), element("small", moment(resets_at))]
+        due = relative(resets_at - now)
+        parts += [due if resets_at >= now else f"was due {due}", element("small", moment(resets_at))]
     if window is not None:
         parts.append(element("small", f"every {duration(window)}"))
     return fragment(*parts) if parts else element("span", "not said", class_="muted")
@@ -172,17 +187,35 @@ def _details(report: Report, now: float) -> Html:
     )
 
 
-def gateway_state(report: Report) -> str:
-    """Return how a gateway is in one or a few words; a gateway that is failing has no other state."""
+def gateway_state(report: Report) -> State:
+    """Return how the gateway of this report is."""
     if report["reading"] is None:
-        return UNREAD
+        return State.UNREAD
     if not report["reading"]["ok"]:
-        return FAILING
+        return State.FAILING
     buckets = report["quota"]["buckets"]
     least = min((bucket["remaining"] for bucket in buckets if bucket["remaining"] is not None), default=math.inf)
     if least <= 0:
-        return OVERSPENT if least < 0 else USED_UP
-    return UNLIMITED if buckets and all(bucket["limited"] is False for bucket in buckets) else OK
+        return State.OVERSPENT if least < 0 else State.USED_UP
+    if buckets and all(bucket["limited"] is False for bucket in buckets):
+        return State.UNLIMITED
+    return State.LEFT
+
+
+def least_ratio(report: Report) -> float | None:
+    """Return the lowest remaining ratio of all buckets, None when no bucket has one."""
+    buckets = () if report["quota"] is None else report["quota"]["buckets"]
+    return min((bucket["remaining_ratio"] for bucket in buckets if bucket["remaining_ratio"] is not None), default=None)
+
+
+def _tone(state: State, least: float | None) -> str:
+    if state in (State.FAILING, State.OVERSPENT, State.USED_UP):
+        return "bad"
+    if state is State.UNREAD:
+        return "unread"
+    if least is None or least > _LOW:
+        return "good"
+    return "low" if least >= _VERY_LOW else "bad"
 
 
 def moment(at: float) -> Html:
@@ -192,4 +225,4 @@ def moment(at: float) -> Html:
 
 
 def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")

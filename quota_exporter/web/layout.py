@@ -45,6 +45,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
   border-radius: .5rem; padding: .75rem 1rem; margin: .75rem 0; content-visibility: auto;
   contain-intrinsic-size: auto 12rem; }
 .gateway.bad { border-left-color: var(--bad); }
+.gateway.low { border-left-color: var(--low); }
 .gateway.good { border-left-color: var(--good); }
 .gateway > header { display: flex; flex-wrap: wrap; gap: 0 .75rem; align-items: baseline; margin-bottom: .25rem; }
 .gateway h2 { margin: 0; }
@@ -54,21 +55,26 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .state { font-weight: 600; color: var(--muted); }
 .bad .state { color: var(--bad); }
 .good .state { color: var(--good); }
+.low .state { color: var(--low); }
 .alert, .note { border-radius: .375rem; padding: .5rem .75rem; margin: .5rem 0; background: var(--note-ground);
   overflow-wrap: anywhere; }
 .alert { background: var(--bad-ground); }
 .alert p { margin: 0; }
 ul { margin: 0; padding-left: 1.25rem; }
+tbody th, tbody th code { overflow-wrap: normal; }
+.buckets th { overflow-wrap: anywhere; }
 .buckets { table-layout: fixed; }
 .buckets th:first-child { width: 20%; }
 .buckets th:last-child { width: 28%; }
 .buckets td:last-child, .buckets th:last-child { padding-right: 0; }
 .buckets small { display: block; }
+time { white-space: nowrap; }
+.buckets time { white-space: normal; }
 summary { color: var(--muted); cursor: pointer; font-size: .875rem; overflow-wrap: anywhere; }
 meter { display: block; width: 100%; height: .625rem; margin: .375rem 0 .125rem; appearance: none; border: 0;
   border-radius: .3rem; background: var(--line); overflow: hidden; }
-meter::-webkit-meter-inner-element { display: block; height: 100%; }
-meter::-webkit-meter-bar { height: 100%; border: 0; border-radius: .3rem; background: var(--line); }
+meter::-webkit-meter-inner-element { height: 100%; grid-template-rows: 0 [line1] 100% [line2] 0; }
+meter::-webkit-meter-bar { border: 0; background: var(--line); }
 meter::-webkit-meter-optimum-value { background: var(--good); }
 meter::-webkit-meter-suboptimum-value { background: var(--low); }
 meter::-webkit-meter-even-less-good-value { background: var(--bad); }
@@ -77,6 +83,7 @@ meter:-moz-meter-sub-optimum::-moz-meter-bar { background: var(--low); }
 meter:-moz-meter-sub-sub-optimum::-moz-meter-bar { background: var(--bad); }
 @media (max-width: 40rem) {
   dl { display: block; }
+  dt { font-size: .875rem; }
   dd { margin-bottom: .375rem; }
   th, td { padding-right: .625rem; }
   .buckets { font-size: .9375rem; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -9,9 +10,11 @@ from urllib.parse import quote
 from quota_exporter.exporter import Generation
 from quota_exporter.humanize import counted
 from quota_exporter.web.effective_config import config_yaml
-from quota_exporter.web.gateway_card import FAILING, UNLIMITED, UNREAD, Report, gateway_card, gateway_state, moment
+from quota_exporter.web.gateway_card import Report, State, gateway_card, gateway_state, least_ratio, moment
 from quota_exporter.web.layout import page
 from quota_exporter.web.markup import Html, element, table
+
+_ORDER = {state: position for position, state in enumerate(State)}
 
 
 def landing_page(*, version: str, gateways: int, metrics_path: str, lifecycle: bool) -> str:
@@ -36,8 +39,7 @@ def landing_page(*, version: str, gateways: int, metrics_path: str, lifecycle: b
     watched = f"It watches {counted(gateways, 'gateway')}." if gateways else "No gateway is configured yet."
     return page(
         "Overview",
-        element("p", "A Prometheus exporter for the token and money quotas of LLM gateways. ", watched),
-        element("p", f"Version {version}", class_="muted"),
+        element("p", f"quota-exporter {version}, a Prometheus exporter for the quotas of LLM gateways. {watched}"),
         table(("Path", "What it answers"), rows),
     )
 
@@ -47,7 +49,7 @@ def status_page(reports: Sequence[Report], *, now: float) -> str:
     if not reports:
         return page("Status", element("p", "No gateway is configured. Add one to the config and reload it."))
     states = Counter(gateway_state(report) for report in reports)
-    summary = ", ".join(f"{count:,} {state}" for state, count in states.most_common())
+    summary = ", ".join(f"{states[state]:,} {state}" for state in State if state in states)
     head = element(
         "p",
         f"{counted(len(reports), 'gateway')}: {summary}. The last reading of each, as of ",
@@ -73,24 +75,9 @@ def config_page(generation: Generation) -> str:
 
 
 def _rank(report: Report) -> tuple[int, float]:
-    """Where a gateway stands on the page: failing, by what is left of the tightest limit, unknown, unlimited."""
-    state = gateway_state(report)
-    if state == FAILING:
-        return 0, 0.0
-    if state == UNREAD:
-        return 2, 0.0
-    ratios = [ratio for bucket in report["quota"]["buckets"] if (ratio := _tightness(bucket)) is not None]
-    if ratios:
-        return 1, min(ratios)
-    return (3 if state == UNLIMITED else 2), 0.0
-
-
-def _tightness(bucket: Report) -> float | None:
-    """The remaining ratio, or 0 for what is used up without a limit to compare it with."""
-    ratio, remaining = bucket["remaining_ratio"], bucket["remaining"]
-    if ratio is not None:
-        return float(ratio)
-    return 0.0 if remaining is not None and remaining <= 0 else None
+    """Where a gateway stands on the page: by its state, then by what is left of its tightest limit."""
+    least = least_ratio(report)
+    return _ORDER[gateway_state(report)], math.inf if least is None else least
 
 
 def _link(href: str) -> Html:

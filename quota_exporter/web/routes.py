@@ -83,7 +83,7 @@ class _Surface:
         self._exporter = exporter
         self._options = options
         self._phase = phase
-        self._encoders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+        self._renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="renderer")
 
     async def landing(self, _request: Request) -> Response:
         page = pages.landing_page(
@@ -131,13 +131,19 @@ class _Surface:
         unread = [provider_id for provider_id in generation.plans if generation.fleet.last(provider_id) is None]
         await self._unless_over(generation.fleet.statuses(unread, self._deadline(request)))
         now = time.time()
-        reports = [gateway_report(generation, provider_id, now=now) for provider_id in generation.plans]
-        if form == "json":
-            return JSONResponse({"version": __version__, "time": now, "gateways": reports})
-        return HTMLResponse(pages.status_page(reports, now=now), headers=_HTML_HEADERS)
+
+        def render() -> Response:
+            reports = [gateway_report(generation, provider_id, now=now) for provider_id in generation.plans]
+            if form == "json":
+                return JSONResponse({"version": __version__, "time": now, "gateways": reports})
+            return HTMLResponse(pages.status_page(reports, now=now), headers=_HTML_HEADERS)
+
+        return await self._off_the_loop(render)
 
     async def config(self, _request: Request) -> Response:
-        return HTMLResponse(pages.config_page(self._exporter.generation), headers=_HTML_HEADERS)
+        generation = self._exporter.generation
+        page = await self._off_the_loop(lambda: pages.config_page(generation))
+        return HTMLResponse(page, headers=_HTML_HEADERS)
 
     async def healthy(self, _request: Request) -> Response:
         return PlainTextResponse("quota-exporter is healthy.\n")
@@ -175,9 +181,13 @@ class _Surface:
             body = encode([*registries, Families(gateway_families(known, counters=counters))], form)
             return compress(body) if zipped else body
 
-        body = await asyncio.get_running_loop().run_in_executor(self._encoders, render)
+        body = await self._off_the_loop(render)
         headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
         return Response(body, headers=headers | ({"Content-Encoding": "gzip"} if zipped else {}))
+
+    async def _off_the_loop(self, render: Callable[[], _T]) -> _T:
+        """Render in a thread of its own: thousands of gateways take longer than a health check may wait."""
+        return await asyncio.get_running_loop().run_in_executor(self._renderer, render)
 
     def _deadline(self, request: Request) -> float:
         return scrape_deadline(request.headers.get(_TIMEOUT_HEADER), self._options.timeout_offset)

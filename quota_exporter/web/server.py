@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import uvicorn
 from starlette.applications import Starlette
@@ -48,18 +48,8 @@ def url_of(listening: socket.socket) -> str:
 
 
 async def serve(app: Starlette, sockets: list[socket.socket], phase: Phase, shutdown_timeout: float) -> None:
-    """Serve until `stop` of the phase is called for; returns when the last answer is written."""
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        ws="none",
-        http="h11",
-        timeout_keep_alive=_KEEPALIVE_SECONDS,
-    )
-    server = _Server(config)
+    """Serve until the phase is `stopping`; return when the last answer is written."""
+    server = GuestServer(app)
 
     async def drain() -> None:
         await phase.stopping.wait()
@@ -76,10 +66,26 @@ async def serve(app: Starlette, sockets: list[socket.socket], phase: Phase, shut
         draining.cancel()
 
 
-class _Server(uvicorn.Server):
+class GuestServer(uvicorn.Server):
+    """A server inside of a running program, which handles its signals and logs itself."""
+
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=_KEEPALIVE_SECONDS,
+            )
+        )
+
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the program, which has more to do at them than uvicorn knows."""
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave the signals to the program."""
         yield
 
 

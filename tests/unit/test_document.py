@@ -23,9 +23,9 @@ from quota_exporter.document import (
     KeyPath,
     Location,
     dotted,
-    parse_jsonc,
     parse_yaml,
 )
+from quota_exporter.jsonc import parse_jsonc
 
 Parse = Callable[[str, Path], Document]
 

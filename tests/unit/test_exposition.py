@@ -84,6 +84,8 @@ def test_openmetrics_for_those_who_name_it(accept: str) -> None:
         "application/json",
         BROWSER,
         f"{OPENMETRICS};q=0",
+        f"{OPENMETRICS};Q=0",
+        f"{OPENMETRICS};VERSION=2.0.0",
         f"{OPENMETRICS};q=0.000, */*",
         f"{OPENMETRICS};q=0.4, text/plain;version=0.0.4;q=0.5",
         f"{OPENMETRICS};q=0.4, text/*;q=0.5",

@@ -163,6 +163,22 @@ def test_a_replaced_file_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("later")
+def test_a_file_written_in_place_is_read_again(tmp_path: Path) -> None:
+    """A tool that keeps a file's size and modification time, as rsync can, does not hide the new key."""
+    path = tmp_path / "key"
+    path.write_text("one")
+    os.utime(path, (1, 1))
+    reader = FileReader()
+    assert reader.read_text(path) == "one"
+    before = path.stat().st_ctime_ns
+    path.write_text("two")
+    while path.stat().st_ctime_ns == before:  # until the file system's clock has ticked
+        os.utime(path, (1, 1))
+    os.utime(path, (1, 1))
+    assert reader.read_text(path) == "two"
+
+
+@pytest.mark.usefixtures("later")
 def test_a_swapped_symbolic_link_is_followed(tmp_path: Path) -> None:
     """Kubernetes rotates a mounted secret by swapping the directory that a link points to."""
     for generation in ("1", "2"):

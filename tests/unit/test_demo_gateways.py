@@ -10,7 +10,7 @@ import httpx
 import pytest
 from hypothesis import given, strategies as st
 
-from quota_exporter import demo
+from quota_exporter import demo_gateways as demo
 from quota_exporter.config import read_config
 from quota_exporter.files import FileReader
 from quota_exporter.mapping import load_preset, map_reply
