@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -24,14 +26,14 @@ from quota_exporter.flags import ServeByDefault, duration_option, open_console, 
 from quota_exporter.opencode import candidate_paths
 from quota_exporter.resolver import LookupLoop
 from quota_exporter.settings import config_schema
-from quota_exporter.terminal import print_reports
+from quota_exporter.terminal import print_oldest_age, print_reports
 from quota_exporter.web.routes import WebOptions
 from quota_exporter.web.server import ListenError, open_sockets
 
 _T = TypeVar("_T")
-_NOTHING_CONFIGURED = f"""\
-No gateway is configured: there is no {" and no ".join(map(str, DEFAULT_PATHS))},
-and OpenCode's global config lists none. One of these helps:
+_NOTHING_CONFIGURED = """\
+No gateway is configured: {where},
+and none by OpenCode's global config. One of these helps:
 
   quota-exporter demo        three bundled gateways, no account needed
   quota-exporter schema      the JSON Schema of the config file
@@ -63,7 +65,7 @@ def main() -> None:
     """Prometheus exporter for the token and money quotas of LLM gateways."""
 
 
-@main.command()
+@main.command(epilog="A DURATION is a number with its unit, such as 500ms, 10s or 1m30s.")
 @_config_file
 @click.option(
     "--web.listen-address",
@@ -84,7 +86,11 @@ def main() -> None:
     help="Path of the metrics.",
 )
 @click.option(
-    "--web.enable-lifecycle", "enable_lifecycle", is_flag=True, help="Allow POST /-/reload. SIGHUP always reloads."
+    "--web.enable-lifecycle",
+    "enable_lifecycle",
+    is_flag=True,
+    show_default="off",
+    help="Allow POST /-/reload. SIGHUP always reloads.",
 )
 @duration_option(
     "--web.shutdown-timeout", "shutdown_timeout", "1.5s", "Time for scrapes to finish after SIGTERM; then they get 503."
@@ -95,9 +101,19 @@ def main() -> None:
     "500ms",
     "Answer this much before the scrape timeout that Prometheus sends.",
 )
-@click.option("--config.enable-auto-reload", "auto_reload", is_flag=True, help="Reload when a config file changes.")
+@click.option(
+    "--config.enable-auto-reload",
+    "auto_reload",
+    is_flag=True,
+    show_default="off",
+    help="Reload when a config file changes.",
+)
 @duration_option(
-    "--config.auto-reload-interval", "auto_reload_interval", "30s", "How often to look for changed config files."
+    "--config.auto-reload-interval",
+    "auto_reload_interval",
+    "30s",
+    "How often to look for changed config files.",
+    above_zero=True,
 )
 @click.option(
     "--log.level",
@@ -130,16 +146,14 @@ def serve(
 ) -> None:
     """Run the exporter (the default command)."""
     logs.set_up(log_level, log_format)
+    sources = _sources(config_file)
     options = ServeOptions(
         web=WebOptions(telemetry_path, enable_lifecycle, timeout_offset),
         shutdown_timeout=shutdown_timeout,
         auto_reload_interval=auto_reload_interval if auto_reload else None,
     )
-    try:
-        sockets = open_sockets(listen_addresses)
-    except ListenError as error:
-        _fail(str(error))
-    _run(lambda: run(_sources(config_file), sockets, options))
+    with _listening(listen_addresses) as sockets:
+        _run(lambda: run(sources, sockets, options))
 
 
 @main.command(short_help="Check config, API keys and mappings.")
@@ -186,9 +200,15 @@ def poll(*, config_file: Path | None, provider_ids: tuple[str, ...], form: str) 
 def status(*, url: str, form: str) -> None:
     """Show what a running exporter knows of its gateways."""
     try:
-        oneshot.print_status(url, open_console(), as_json=form == "json")
+        reports, now = oneshot.fetch_status(url)
     except oneshot.NoExporterError as error:
         _fail(str(error))
+    if form == "json":
+        click.echo(json.dumps(reports, indent=2))
+        return
+    console = open_console()
+    print_reports(console, reports, now=now)
+    print_oldest_age(console, reports)
 
 
 @main.command()
@@ -209,20 +229,18 @@ def schema() -> None:
 def demo(*, listen_address: str) -> None:
     """Run the exporter on three bundled fake gateways; needs no config, account or network."""
     logs.set_up("warning", "logfmt")
-    try:
-        sockets = open_sockets([listen_address])
-    except ListenError as error:
-        _fail(str(error))
-    _run(lambda: run_demo(sockets, click.echo))
+    with _listening([listen_address]) as sockets:
+        _run(lambda: run_demo(sockets, click.echo))
 
 
 def _poll(
     sources: Sources, provider_ids: Sequence[str], show: Callable[[Generation, Sequence[str]], _T]
 ) -> tuple[bool, _T]:
+    logs.set_up("error", "logfmt")  # what a poll warns of is in its result
     try:
         return _run(lambda: oneshot.poll(sources, provider_ids, show))
-    except KeyError as error:
-        _fail(f"no gateway of the id {error} is configured")
+    except oneshot.UnknownGatewayError as error:
+        _fail(str(error))
 
 
 def _poll_and_print(sources: Sources, provider_ids: Sequence[str], console: Console) -> bool:
@@ -249,8 +267,26 @@ def _sources(config_file: Path | None) -> Sources:
     return Sources(find_config(config_file), candidate_paths(os.environ, sys.platform, home), os.environ, FileReader())
 
 
+@contextmanager
+def _listening(addresses: Sequence[str]) -> Iterator[list[socket.socket]]:
+    try:
+        sockets = open_sockets(addresses)
+    except ListenError as error:
+        _fail(str(error))
+    try:
+        yield sockets
+    finally:
+        for opened in sockets:
+            opened.close()
+
+
 def _refuse(error: ConfigError) -> NoReturn:
-    _fail(_NOTHING_CONFIGURED if isinstance(error, NothingConfiguredError) else str(error))
+    if not isinstance(error, NothingConfiguredError):
+        _fail(str(error))
+    where = f"there is no {' and no '.join(map(str, DEFAULT_PATHS))}"
+    if error.config_path is not None:
+        where = f"{error.config_path} lists none"
+    _fail("\n".join([*map(str, error.problems), _NOTHING_CONFIGURED.format(where=where)]))
 
 
 def _fail(message: str) -> NoReturn:

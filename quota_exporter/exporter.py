@@ -36,7 +36,18 @@ class ConfigError(Exception):
 
 
 class NothingConfiguredError(ConfigError):
-    """No config file lists gateways, and OpenCode's files list none either."""
+    """No gateway is listed anywhere.
+
+    `config_path` is the config file that lists none, None when there is no such file; `problems` tells what is wrong
+    with the other files that were looked at.
+    """
+
+    def __init__(self, config_path: Path | None, problems: tuple[ConfigProblem, ...]) -> None:
+        super().__init__(problems)
+        self.config_path = config_path
+
+    def __str__(self) -> str:
+        return "\n".join([*map(str, self.problems), "no gateway is configured"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +80,9 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the files say; `opencode` is None when it is switched off."""
+    """What the files of `sources` say; `opencode` is None when it is switched off."""
 
+    sources: Sources
     config: Config
     opencode: OpenCode | None
     roster: Roster
@@ -83,17 +95,22 @@ def load(sources: Sources) -> Loaded:
     if config.options.opencode == "auto":
         opencode = OpenCode(sources.opencode_paths, sources.files, sources.environ)
     roster = build_roster(config, opencode, environ=sources.environ, files=sources.files)
-    return Loaded(config, opencode, roster)
+    return Loaded(sources, config, opencode, roster)
 
 
 def start_generation(sources: Sources) -> Generation:
-    """Load everything anew; ConfigError (or NothingConfiguredError) when the config cannot be used."""
-    loaded = load(sources)
-    config, roster = loaded.config, loaded.roster
+    """Load everything anew and start it, with the errors of `start`."""
+    return start(load(sources))
+
+
+def start(loaded: Loaded) -> Generation:
+    """Make what was loaded ready to be polled; ConfigError (or NothingConfiguredError) when it cannot be used."""
+    sources, config, roster = loaded.sources, loaded.config, loaded.roster
     if roster.errors:
         raise ConfigError(roster.errors)
     if not roster.plans and not roster.disabled and not config.lists_gateways:
-        raise NothingConfiguredError(())
+        raise NothingConfiguredError(sources.config_path, roster.warnings)
+    problems: list[ConfigProblem] = []
     transports: dict[Route, Transport] = {}
     slots: dict[str, asyncio.Semaphore] = {}
     members = []
@@ -104,7 +121,11 @@ def start_generation(sources: Sources) -> Generation:
         proxy = plan.settings.proxy_url
         route = Route(origin, plan.ssl_context, None if proxy is None else proxy.get_secret_value(), concurrency)
         if route not in transports:
-            transports[route] = open_transport(route)
+            try:
+                transports[route] = open_transport(route)
+            except ValueError as error:
+                problems.append(ConfigProblem(plan.location, "proxy_url", str(error)))
+                continue
         find_key = partial(
             credentials.resolve,
             plan.settings.provider_id,
@@ -116,6 +137,8 @@ def start_generation(sources: Sources) -> Generation:
         gateway = Gateway(plan.settings, plan.mapping, plan.url, transports[route], sources.files)
         slot = slots.setdefault(origin, asyncio.Semaphore(concurrency))
         members.append(Member(gateway, slot, plan.min_interval, find_key))
+    if problems:
+        raise ConfigError(tuple(problems))
     return Generation(
         config=config,
         roster=roster,
@@ -150,9 +173,11 @@ class Exporter:
         self._sources = sources
         self.metrics = ExporterMetrics(__version__)
         self._reloading = asyncio.Lock()
-        self._closing: set[asyncio.Task[None]] = set()
-        self._adopt(start_generation(sources))
+        self._retired: dict[asyncio.Task[None], Generation] = {}
+        loaded = load(sources)
+        self._options = loaded.config.options
         self._seen = self.fingerprint()
+        self._adopt(start(loaded))
 
     @property
     def generation(self) -> Generation:
@@ -163,31 +188,42 @@ class Exporter:
         """Replace the generation; on ConfigError the old one stays in force."""
         async with self._reloading:
             previous = self._generation
-            self._seen = self.fingerprint()
+            before = self.fingerprint()
+            loaded = await asyncio.to_thread(load, self._sources)
+            # also of a config that is refused: the file that will be mended may be one that only it names
+            self._options = loaded.config.options
+            # as they were before: what was written while they were read is a change for the next look
+            self._seen = {path: before.get(path, digest) for path, digest in self.fingerprint().items()}
             try:
-                generation = await asyncio.to_thread(start_generation, self._sources)
+                generation = await asyncio.to_thread(start, loaded)
             except ConfigError as error:
                 self.metrics.config_rejected()
-                for problem in error.problems:
-                    _LOG.error("config refused, the last good one stays", extra={"problem": str(problem)})
+                for problem in str(error).splitlines():
+                    _LOG.error("config refused, the last good one stays", extra={"problem": problem})
                 raise
             generation.fleet.inherit(previous.fleet)
             self._adopt(generation)
-            self._seen = self.fingerprint()
             closing = asyncio.create_task(previous.close())
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._retired[closing] = previous
+            closing.add_done_callback(self._retired.pop)
 
     def has_changed(self) -> bool:
         """Whether a config file is another than at the last load."""
         return self.fingerprint() != self._seen
 
+    def fingerprint(self) -> dict[Path, str]:
+        """What the config files hold now, by path and in a form to compare."""
+        sources, options = self._sources, self._options
+        paths = [] if sources.config_path is None else config_files(sources.config_path, options)
+        if options.opencode == "auto":
+            paths += sources.opencode_paths.config_files
+        return {path: _digest(path, sources.files) for path in paths}
+
     async def close(self) -> None:
-        """End all polls and connections."""
-        for closing in self._closing:
-            closing.cancel()
-        await self._generation.fleet.aclose()
-        await self._generation.close()
+        """End all polls and connections, also those of generations that a reload has replaced."""
+        for generation in (self._generation, *self._retired.values()):
+            await generation.fleet.aclose()
+        await asyncio.gather(self._generation.close(), *self._retired)
 
     def _adopt(self, generation: Generation) -> None:
         self._generation = generation
@@ -199,14 +235,6 @@ class Exporter:
         for problem in generation.roster.warnings:
             _LOG.warning("config", extra={"problem": str(problem)})
         _LOG.info("config loaded", extra={"gateways": len(generation.plans)})
-
-    def fingerprint(self) -> tuple[tuple[Path, str], ...]:
-        """What the config files hold now, in a form to compare."""
-        sources = self._sources
-        paths = list(sources.opencode_paths.config_files)
-        if sources.config_path is not None:
-            paths += config_files(sources.config_path, self._generation.config.options)
-        return tuple((path, _digest(path, sources.files)) for path in paths)
 
 
 def _digest(path: Path, files: FileReader) -> str:

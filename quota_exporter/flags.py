@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,6 +15,8 @@ from quota_exporter.numbers import parse_duration
 from quota_exporter.web.routes import FIXED_PATHS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_PAGE_WIDTH = 240
 
 
 class ServeByDefault(click.Group):
@@ -27,30 +31,43 @@ class ServeByDefault(click.Group):
 
 def telemetry_path(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     """Check the path of the metrics; click.BadParameter when it is none, or one of the exporter's other paths."""
-    if not value.startswith("/") or value in FIXED_PATHS or not value.isprintable() or set(value) & set(" ?#{}"):
-        raise click.BadParameter(f"must start with / and not be one of {', '.join(FIXED_PATHS)}")
+    if value in FIXED_PATHS:
+        raise click.BadParameter(f"{value} is another page of the exporter; choose a path beside it, such as /metrics")
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value):
+        raise click.BadParameter("write a path of letters, digits and . _ ~ - such as /metrics")
     return value
 
 
-def duration_option(flag: str, name: str, default: str, text: str) -> Callable[[Command], Command]:
+def duration_option(
+    flag: str, name: str, default: str, text: str, *, above_zero: bool = False
+) -> Callable[[Command], Command]:
     """An option whose value is a duration, given to the command in seconds."""
-    return click.option(
-        flag, name, callback=_seconds, default=default, show_default=True, metavar="DURATION", help=text
-    )
+
+    def seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+        duration = _seconds(value)
+        if duration is None:
+            raise click.BadParameter("write a number with its unit, such as 500ms, 10s or 1m30s")
+        if above_zero and duration == 0:
+            raise click.BadParameter("must be above 0s")
+        return duration
+
+    return click.option(flag, name, callback=seconds, default=default, show_default=True, metavar="DURATION", help=text)
 
 
 def open_console() -> Console:
-    """The terminal, or a page wide enough for tables when the output goes elsewhere."""
+    """The terminal, or a page wide enough for the longest rows when the output goes elsewhere."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal has bars and all letters of labels
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
-        console.width = max(console.width, 120)
+        console.width = max(console.width, _PAGE_WIDTH)
     return console
 
 
-def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+def _seconds(text: str) -> float | None:
     # The config has Prometheus's whole numbers; flags of Go programs also take 1.5s.
-    decimal = re.fullmatch(r"([0-9]+\.[0-9]+)(ms|s|m|h)", value)
-    unit = parse_duration(value if decimal is None else f"1{decimal[2]}")
-    if unit is None:
-        raise click.BadParameter("write a number with its unit, such as 500ms, 10s or 1m30s")
-    return unit if decimal is None else float(decimal[1]) * unit
+    decimal = re.fullmatch(r"([0-9]+\.[0-9]+)(ms|s|m|h)", text)
+    if decimal is None:
+        return parse_duration(text)
+    unit = parse_duration(f"1{decimal[2]}")
+    return None if unit is None else float(decimal[1]) * unit

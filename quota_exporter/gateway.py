@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import logging
+import os
 import re
 import socket
 import ssl
@@ -74,8 +75,6 @@ class Gateway:
             outcome = Failure(Reason.TIMEOUT, f"no whole reply within {self.settings.timeout:g} s")
         except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake comes as a bare ssl.SSLError
             outcome = _transport_failure(error)
-        except httpx.InvalidURL:
-            outcome = Failure(Reason.DNS, "the host in base_url is not a name that DNS allows")
         except Exception as error:  # noqa: BLE001 - no bug in one poll may cost another gateway its series
             outcome = bug(self.settings.provider_id, error)
         return Reading(
@@ -93,7 +92,11 @@ class Gateway:
         if credential.key is None:
             return Failure(Reason.NO_API_KEY, "no API key was found in any source")
         key = credential.key.get_secret_value()
-        request = httpx.Request("GET", self.url, headers=self._headers(key), extensions=self._extensions())
+        headers, extensions = self._headers(key), self._extensions()
+        try:
+            request = httpx.Request("GET", self.url, headers=headers, extensions=extensions)
+        except UnicodeError:  # what httpx finds wrong with an xn-- name
+            return Failure(Reason.DNS, "the host in base_url is not a name that DNS allows")
         async with asyncio.timeout(self.settings.timeout):
             response = await self.transport.handle_async_request(request)
             exchange.status = response.status_code
@@ -201,8 +204,7 @@ def _transport_failure(error: httpx.HTTPError | OSError) -> Failure:
     if isinstance(error, httpx.ProxyError):
         return Failure(Reason.CONNECT, "the proxy did not connect to the gateway")
     if isinstance(error, httpx.ConnectError):
-        words = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
-        return Failure(Reason.CONNECT, f"no connection: {words or 'refused or unreachable'}")
+        return Failure(Reason.CONNECT, f"no connection: {_why_not_connected(causes)}")
     if isinstance(error, httpx.RemoteProtocolError):
         return Failure(Reason.CONNECT, "the connection ended before the reply was whole, or the reply is not HTTP")
     return Failure(Reason.CONNECT, "the connection broke before the reply was whole")
@@ -217,6 +219,14 @@ def _known_cause(cause: BaseException) -> Failure | None:
     if isinstance(cause, socket.gaierror):
         return Failure(Reason.DNS, "the host name cannot be resolved")
     return None
+
+
+def _why_not_connected(causes: list[BaseException]) -> str:
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return "it ended during the TLS handshake"
+    # strerror would be asyncio's own text, which names the address instead of the cause
+    number = next((cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno), None)
+    return "refused or unreachable" if number is None else os.strerror(number).lower()
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import http.client
 import json
-import math
 import time
 import urllib.error
 import urllib.request
@@ -13,14 +14,22 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from quota_exporter.exporter import Generation, Sources, load, start_generation
+from quota_exporter.exporter import Generation, Sources, load, start, start_generation
 from quota_exporter.exposition import Families, Format, encode
+from quota_exporter.humanize import counted
 from quota_exporter.metrics import gateway_families
 from quota_exporter.report import gateway_report
-from quota_exporter.terminal import print_reports
 
 _STATUS_TIMEOUT_SECONDS = 15
 _T = TypeVar("_T")
+
+
+class UnknownGatewayError(Exception):
+    """An id that is not among the gateways; the text says which, and what to do."""
+
+
+class NoExporterError(Exception):
+    """No exporter answers where `status` looks; the text says where, and what to do."""
 
 
 async def poll(
@@ -28,14 +37,18 @@ async def poll(
 ) -> tuple[bool, _T]:
     """Poll these gateways (none named: all) once: whether all could be read, and what `show` makes of it.
 
-    Raises ConfigError when the config cannot be used, KeyError for an unknown id.
+    Raises ConfigError when the config cannot be used, UnknownGatewayError for an unknown id.
     """
     generation = start_generation(sources)
     wanted = list(dict.fromkeys(provider_ids)) or list(generation.plans)
+    for provider_id in wanted:
+        if provider_id not in generation.plans:
+            raise UnknownGatewayError(_unknown(generation, provider_id))
     try:
         statuses = await generation.fleet.statuses(wanted, deadline=None)
         return all(status.reading.failure is None for status in statuses), show(generation, wanted)
     finally:
+        await generation.fleet.aclose()  # after Ctrl-C polls are still in flight
         await generation.close()
 
 
@@ -53,49 +66,49 @@ def openmetrics_of(generation: Generation, provider_ids: Sequence[str]) -> str:
 
 
 def check(sources: Sources, console: Console) -> bool:
-    """Print everything that is wrong with the configuration, then the gateways; whether all is well."""
+    """Print remarks on the configuration, then its gateways with their API keys; whether all is well.
+
+    ConfigError holds what forbids the use of this config.
+    """
     loaded = load(sources)
-    roster = loaded.roster
-    for problem in (*roster.errors, *roster.warnings):
-        console.print(Text(str(problem), "red" if problem in roster.errors else "yellow"))
-    well = not roster.errors and not roster.warnings
-    if roster.errors:
-        console.print(f"{len(roster.errors)} error(s): this config is refused.")
-        return False
-    for report in reports_of(start_generation(sources), [plan.settings.provider_id for plan in roster.plans]):
-        ready = report["url"] is not None and report["key_source"] != "none"
+    for warning in loaded.roster.warnings:
+        console.print(Text(str(warning), "yellow"))
+    generation = start(loaded)
+    well = not loaded.roster.warnings
+    for report in reports_of(generation, list(generation.plans)):
+        source, url = report["key_source"], report["url"]
+        ready = url is not None and source != "none"
         well = well and ready
-        console.print(Text(f"{report['provider_id']}: ", "bold"), end="")
-        console.print(
-            Text(f"key from {report['key_source']}, mapping {report['mapping']}, {report['url'] or 'no base URL'}"),
-            style="" if ready else "red",
-        )
+        key = "no API key" if source == "none" else f"key from {source}"
+        words = f"{report['provider_id']}: {key}, mapping {report['mapping']}, {url or 'no base URL'}"
+        console.print(Text(words, "" if ready else "red"))
         for look in report["checked"]:
             console.print(Text(f"  {look['where']}: {look['outcome']}", "dim"))
-    console.print(f"{len(roster.plans)} gateway(s), config {'valid' if well else 'valid, with remarks above'}.")
+    gateways = counted(len(generation.plans), "gateway")
+    console.print(Text(f"{gateways}, config {'valid' if well else 'valid, with remarks above'}."))
     return well
 
 
-class NoExporterError(Exception):
-    """No exporter answers where `status` looks; the text says where and what to do."""
-
-
-def print_status(url: str, console: Console, *, as_json: bool) -> None:
-    """Print what a running exporter knows; NoExporterError when none answers at `url`."""
-    address = f"{url.rstrip('/')}/quota_status?format=json"
+def fetch_status(url: str) -> tuple[list[dict[str, Any]], float]:
+    """What the exporter at `url` reports on its gateways, and its Unix time; NoExporterError when none answers."""
+    address = f"{url if '://' in url else f'http://{url}'}".rstrip("/") + "/quota_status?format=json"
     # no proxy of the environment: the exporter is nearby
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=_STATUS_TIMEOUT_SECONDS) as response:
             status = json.load(response)
-        reports, now = status["gateways"], float(status["time"])
-    except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError):
-        raise NoExporterError(
-            f"no quota-exporter answers at {url}; name its address with --url, or use `quota-exporter poll`"
-        ) from None
-    if as_json:
-        console.print_json(data=reports)
-    else:
-        print_reports(console, reports, now=now)
-        age = max((report["reading"]["age_seconds"] for report in reports if report["reading"]), default=math.nan)
-        console.print(Text(f"\nOldest reading: {age:.0f} s ago.", "dim"))
+        return list(status["gateways"]), float(status["time"])
+    except urllib.error.HTTPError as error:
+        answer = f"{url} answers with HTTP {error.code}"
+        error.close()
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        answer = f"no quota-exporter answers at {url}"
+    raise NoExporterError(f"{answer}; name the exporter's address with --url, or use `quota-exporter poll`")
+
+
+def _unknown(generation: Generation, provider_id: str) -> str:
+    if provider_id in generation.roster.disabled:
+        return f"{provider_id} is disabled by enabled_providers; add it there"
+    nearest = difflib.get_close_matches(provider_id, generation.plans, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else "`quota-exporter check` lists all"
+    return f"no gateway of the id {provider_id[:64]!r} is configured; {hint}"

@@ -163,7 +163,7 @@ class GatewayDefaults(Model):
     )
     stale_for: Duration = Field(0.0, description="Keep showing the last quota for this long after a failure.")
     max_buckets: int = Field(20, ge=1, le=1000, description="Most buckets taken from one reply.")
-    auth: Auth = Field(Auth(), description="How the API key is sent.")
+    auth: Auth = Field(Auth(), description="The header and the word that carry the API key.")
     headers: Annotated[dict[HeaderName, HeaderForm], AfterValidator(no_header_twice)] = Field(
         default_factory=dict, description="Extra request headers: a value, or {file: path}."
     )

@@ -9,29 +9,49 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from quota_exporter.humanize import amount, duration, percent
+from quota_exporter.humanize import duration, figure, percent, relative
 
 _BAR_CELLS = 10
 _LOW, _VERY_LOW = 0.2, 0.05
+_LEAST_WIDTH = 80  # a narrower terminal breaks the lines, which is better than cut numbers
+_NAMES = ("GATEWAY", "BUCKET")
 
 
 def print_reports(console: Console, reports: Sequence[Mapping[str, Any]], *, now: float) -> None:
-    """Print one row a bucket, with what is left as a bar, then what is wrong with whom."""
+    """Print one row a bucket, with what is left as a bar, then what is wrong with whom; `now` is Unix time."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("GATEWAY", "KEY", "BUCKET", "LEFT", "", "REFILLS IN"):
-        table.add_column(name, justify="right" if name == "LEFT" else "left", overflow="fold")
+        table.add_column(
+            name, justify="right" if name == "LEFT" else "left", overflow="fold", no_wrap=name not in _NAMES
+        )
     for report in reports:
         for row in _rows(report, now):
             table.add_row(*row)
-    console.print(table)
+    console.print(table, width=max(console.width, _LEAST_WIDTH), crop=False)
     for report in reports:
-        reading = report["reading"]
-        if reading is not None and not reading["ok"]:
-            headline = f"\n{report['provider_id']} cannot be read: {reading['meaning']} ({reading['reason']})"
-            console.print(Text(headline, "red"))
-            console.print(Text(f"  {reading['detail']}\n  {reading['action']}"))
-            for check in report["checked"] if reading["reason"] == "no_api_key" else ():
-                console.print(Text(f"  checked {check['where']}: {check['outcome']}"))
+        if report["reading"] is not None:
+            _print_troubles(console, report)
+
+
+def print_oldest_age(console: Console, reports: Sequence[Mapping[str, Any]]) -> None:
+    """Print how old the oldest reading is, if there is any."""
+    ages = [report["reading"]["age_seconds"] for report in reports if report["reading"] is not None]
+    if ages:
+        console.print(Text(f"\nOldest reading: {relative(-max(ages))}.", "dim"))
+
+
+def _print_troubles(console: Console, report: Mapping[str, Any]) -> None:
+    provider_id, reading = report["provider_id"], report["reading"]
+    if not reading["ok"]:
+        headline = f"\n{provider_id} cannot be read: {reading['meaning']} ({reading['reason']})"
+        console.print(Text(headline, "red"))
+        console.print(Text(f"  {reading['detail']}\n  {reading['action']}"))
+        for check in report["checked"] if reading["reason"] == "no_api_key" else ():
+            console.print(Text(f"  checked {check['where']}: {check['outcome']}"))
+    elif reading["dropped"]:
+        console.print(Text(f"\n{provider_id}: the reply has values that cannot be used", "yellow"))
+        for dropped in reading["dropped"]:
+            console.print(Text(f"  {dropped['where']}: {dropped['problem']}"))
 
 
 def _rows(report: Mapping[str, Any], now: float) -> Iterator[Sequence[Text]]:
@@ -52,15 +72,24 @@ def _rows(report: Mapping[str, Any], now: float) -> Iterator[Sequence[Text]]:
 
 
 def _left(bucket: Mapping[str, Any]) -> tuple[Text, Text]:
-    unit, ratio = bucket["currency"] or bucket["kind"], bucket["remaining_ratio"]
+    used, ratio = bucket["used"], bucket["remaining_ratio"]
+    usage = Text("" if used is None else f"{_amount(used, bucket)} used")
     if bucket["limited"] is False:
-        return Text("unlimited"), Text("" if bucket["used"] is None else f"{amount(bucket['used'], unit)} used")
-    words = Text("not said" if bucket["remaining"] is None else amount(bucket["remaining"], unit))
+        return Text("unlimited"), usage
+    if bucket["remaining"] is None:
+        return Text("not said"), usage
+    words = Text(_amount(bucket["remaining"], bucket))
     if ratio is None:
         return words, Text()
     filled = round(min(max(ratio, 0.0), 1.0) * _BAR_CELLS)
     colour = "red" if ratio < _VERY_LOW else "yellow" if ratio < _LOW else "green"
     return words, Text("█" * filled + "░" * (_BAR_CELLS - filled) + f" {percent(ratio)}", colour)
+
+
+def _amount(value: float, bucket: Mapping[str, Any]) -> str:
+    currency = bucket["currency"]
+    # of anything but money the column BUCKET names the unit
+    return figure(value, bucket["kind"]) if currency is None else f"{figure(value, currency)} {currency}"
 
 
 def _refill(resets_at: float | None, now: float) -> str:

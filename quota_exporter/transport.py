@@ -51,24 +51,28 @@ def open_transport(route: Route) -> Transport:
 
 
 class _Pool(httpx.AsyncHTTPTransport):
-    """Asks once more when a kept connection breaks before any reply.
+    """Adds what httpx lacks to survive gateways that hang up or fall silent at a bad moment.
 
-    A gateway or load balancer may close an idle connection at the moment at which it is used again: that says
-    nothing about the gateway, and would recur at each scrape where idle timeout and scrape interval are alike.
+    A gateway or load balancer may close an idle connection just when it is used again. That says nothing about
+    the gateway, and recurs at each scrape where idle timeout and scrape interval are alike: so a kept connection
+    that breaks before any reply is replaced by one more attempt.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        is_new = False
+        connected: list[Any] = []
 
-        async def trace(event: str, _info: dict[str, Any]) -> None:
-            nonlocal is_new
-            is_new = is_new or event == "connection.connect_tcp.started"
+        async def trace(event: str, info: dict[str, Any]) -> None:
+            if event == "connection.connect_tcp.complete":
+                connected.append(info["return_value"])
+            elif event.endswith(".start_tls.failed"):
+                for stream in connected:  # httpcore leaks it when the handshake is cancelled
+                    await stream.aclose()
 
         request.extensions = {**request.extensions, "trace": trace}
         try:
             return await super().handle_async_request(request)
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
-            if is_new:
+            if connected:
                 raise
         return await super().handle_async_request(request)
 

@@ -23,8 +23,8 @@ _MESSAGES = {
     "float_type": "must be a number without quotes",
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false, without quotes",
-    "model_type": "must be a map of keys; write {} for an empty one",
-    "dict_type": "must be a map of keys; write {} for an empty one",
+    "model_type": "must be a map of keys; write {{}} for an empty one",
+    "dict_type": "must be a map of keys; write {{}} for an empty one",
     "list_type": "must be a list; write [] for an empty one",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
@@ -63,12 +63,11 @@ def validate(model: type[ModelT], value: Any, place: Place, problems: list[Confi
             details = error.errors(include_url=False, include_input=False)
         wrong = [_complaint(detail, model, value) for detail in details]
         problems += [place.problem(message, *keys) for keys, message in wrong]
-        if not isinstance(value, dict):
+        bad = {keys[0] for keys, _ in wrong if keys}
+        if not isinstance(value, dict) or bad.isdisjoint(value) or not required <= value.keys() - bad:
             return None
-        # rules about several keys are checked by pydantic only when each key on its own is right
-        value = {key: item for key, item in value.items() if all(keys[:1] != (key,) for keys, _ in wrong)}
-        if not required <= value.keys():
-            return None
+        # again without them: pydantic checks rules about several keys only when each key on its own is right
+        value = {key: item for key, item in value.items() if key not in bad}
 
 
 def _complaint(detail: Mapping[str, Any], model: type[Model], value: Any) -> tuple[KeyPath, str]:

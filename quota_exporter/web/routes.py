@@ -83,7 +83,9 @@ class _Surface:
         self._exporter = exporter
         self._options = options
         self._phase = phase
-        self._renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="renderer")
+        # A page of thousands of gateways must not make a scrape wait.
+        self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+        self._page_renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page-renderer")
 
     async def landing(self, _request: Request) -> Response:
         page = pages.landing_page(
@@ -138,11 +140,11 @@ class _Surface:
                 return JSONResponse({"version": __version__, "time": now, "gateways": reports})
             return HTMLResponse(pages.status_page(reports, now=now), headers=_HTML_HEADERS)
 
-        return await self._off_the_loop(render)
+        return await asyncio.get_running_loop().run_in_executor(self._page_renderer, render)
 
     async def config(self, _request: Request) -> Response:
         generation = self._exporter.generation
-        page = await self._off_the_loop(lambda: pages.config_page(generation))
+        page = await asyncio.get_running_loop().run_in_executor(self._page_renderer, pages.config_page, generation)
         return HTMLResponse(page, headers=_HTML_HEADERS)
 
     async def healthy(self, _request: Request) -> Response:
@@ -181,13 +183,9 @@ class _Surface:
             body = encode([*registries, Families(gateway_families(known, counters=counters))], form)
             return compress(body) if zipped else body
 
-        body = await self._off_the_loop(render)
+        body = await asyncio.get_running_loop().run_in_executor(self._encoder, render)
         headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
         return Response(body, headers=headers | ({"Content-Encoding": "gzip"} if zipped else {}))
-
-    async def _off_the_loop(self, render: Callable[[], _T]) -> _T:
-        """Render in a thread of its own: thousands of gateways take longer than a health check may wait."""
-        return await asyncio.get_running_loop().run_in_executor(self._renderer, render)
 
     def _deadline(self, request: Request) -> float:
         return scrape_deadline(request.headers.get(_TIMEOUT_HEADER), self._options.timeout_offset)

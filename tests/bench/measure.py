@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from quota_exporter.settings import Origins
 from tests.bench.gateways import DELAY_SECONDS
-from tests.bench.programs import BenchError, Fleet, Setup, running
+from tests.bench.programs import BenchError, Fleet, running
 
 _HEALTH_INTERVAL = 0.01
 _SHOWN_FAILURES = 3
@@ -58,15 +58,15 @@ def measure(fleet: Fleet, rounds: int) -> Figures:
 
     BenchError when a gateway was not read, or when what is called warm needed new connections.
     """
-    with running(fleet) as (setup, counts):
-        cold = _scrape(setup)
+    with running(fleet) as (setup, counts), _connected(setup.address) as connection:
+        cold = _scrape(connection, fleet)
         cpu_before = setup.exporter.cpu_seconds(), setup.gateways.cpu_seconds()
-        warm = tuple(_scrape(setup) for _ in range(rounds))
+        warm = tuple(_scrape(connection, fleet) for _ in range(rounds))
         cpu_after = setup.exporter.cpu_seconds(), setup.gateways.cpu_seconds()
         resident = setup.exporter.resident_megabytes()
         with _health_checks(setup.address) as latencies:
             for _ in range(rounds):
-                _scrape(setup)
+                _scrape(connection, fleet)
     polls = fleet.keys * (2 * rounds + 1)
     if counts.requests != polls:
         raise BenchError(f"{fleet.name}: {polls} polls were expected, the gateways saw {counts.requests}")
@@ -81,20 +81,26 @@ def measure(fleet: Fleet, rounds: int) -> Figures:
     )
 
 
-def _scrape(setup: Setup) -> float:
-    """Seconds of one scrape over a connection of its own, as checked to be whole."""
-    connection = http.client.HTTPConnection(setup.address, timeout=_CLIENT_SECONDS)
+@contextmanager
+def _connected(address: str) -> Iterator[http.client.HTTPConnection]:
+    """A kept-alive connection to the exporter, such as Prometheus has."""
+    connection = http.client.HTTPConnection(address, timeout=_CLIENT_SECONDS)
     try:
-        started = time.perf_counter()
-        connection.request("GET", "/metrics", headers=_SCRAPE_HEADERS)
-        response = connection.getresponse()
-        body = response.read()
-        took = time.perf_counter() - started
+        yield connection
     finally:
         connection.close()
+
+
+def _scrape(connection: http.client.HTTPConnection, fleet: Fleet) -> float:
+    """Seconds of one scrape, whose answer is checked to be whole."""
+    started = time.perf_counter()
+    connection.request("GET", "/metrics", headers=_SCRAPE_HEADERS)
+    response = connection.getresponse()
+    body = response.read()
+    took = time.perf_counter() - started
     if response.status != http.client.OK:
         raise BenchError(f"the scrape was answered with HTTP {response.status}: {body[:200]!r}")
-    _check_up(setup.fleet, gzip.decompress(body).decode())
+    _check_up(fleet, gzip.decompress(body).decode())
     return took
 
 
@@ -117,19 +123,18 @@ def _health_checks(address: str) -> Iterator[list[float]]:
     over = threading.Event()
 
     def check() -> None:
-        connection = http.client.HTTPConnection(address, timeout=_CLIENT_SECONDS)
-        due = time.perf_counter()
-        while not over.wait(max(0.0, due - time.perf_counter())):
-            connection.request("GET", "/-/healthy")
-            response = connection.getresponse()
-            response.read()
-            answered = time.perf_counter()
-            if response.status != http.client.OK:
-                raise BenchError(f"/-/healthy was answered with HTTP {response.status}")
-            while due <= answered:
-                latencies.append(answered - due)
-                due += _HEALTH_INTERVAL
-        connection.close()
+        with _connected(address) as connection:
+            due = time.perf_counter()
+            while not over.wait(max(0.0, due - time.perf_counter())):
+                connection.request("GET", "/-/healthy")
+                response = connection.getresponse()
+                response.read()
+                answered = time.perf_counter()
+                if response.status != http.client.OK:
+                    raise BenchError(f"/-/healthy was answered with HTTP {response.status}")
+                while due <= answered:
+                    latencies.append(answered - due)
+                    due += _HEALTH_INTERVAL
 
     with ThreadPoolExecutor(max_workers=1) as checker:
         checking = checker.submit(check)

@@ -8,7 +8,6 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -43,13 +42,12 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP reply, sent after `delay` seconds or when `gate` opens; `raw` bytes replace all of it."""
+    """An HTTP reply, sent when `gate` opens if there is one; `raw` bytes replace all of it and end the connection."""
 
     status: int = 200
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
     reason: str = "Whatever"
-    delay: float = 0.0
     gate: Gate | None = None
     raw: bytes | None = None
 
@@ -99,7 +97,7 @@ class FakeGateways:
         assert self._started.wait(_STARTED_WITHIN_SECONDS)
         return self
 
-    def __exit__(self, *_error: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     @property
@@ -173,7 +171,6 @@ class FakeGateways:
         try:
             if reply.gate is not None:
                 await reply.gate.passed()
-            await asyncio.sleep(reply.delay)
         finally:
             self.waiting -= 1
         writer.write(reply.encoded())

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 _T = TypeVar("_T")
 _LISTENING = re.compile(r"\blistening\b.*?\"?url\"?(?:=|: ?)\"?(http://[0-9.]+:[0-9]+)")
 _PROMETHEUS_ADDRESS = re.compile(r'msg="Listening on".*?address=([0-9.]+:[0-9]+)')
-_DEBIAN_PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus"}
+_DEBIAN_PACKAGES = {"make": "make", "prometheus": "prometheus", "promtool": "prometheus"}
 
 
 def eventually(condition: Callable[[], _T], what: str, timeout: float = 15.0) -> _T:
@@ -40,7 +40,7 @@ def find_program(name: str) -> str:
     path = shutil.which(name)
     if path is not None:
         return path
-    message = f"{name} is not installed (Debian: apt install {_DEBIAN_PACKAGES[name]})"
+    message = f"{name} is not installed (Debian: apt install {_DEBIAN_PACKAGES.get(name, name)})"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
@@ -50,8 +50,7 @@ class Scrape:
     """The samples of one exposition, by name and labels."""
 
     def __init__(self, text: str) -> None:
-        self.families = list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]  # not annotated there
-        self._samples = [sample for family in self.families for sample in family.samples]
+        self._samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
     def values(self, name: str, **labels: str) -> list[float]:
         """The values of all series of this name that have at least these labels."""
@@ -137,7 +136,7 @@ class Exporter(Program):
         self.client = httpx.Client(trust_env=False, timeout=30.0)
         try:
             self.url = self.found(lambda: self.stderr, _LISTENING, "it told where it listens")[1]
-            self.await_ready()
+            eventually(lambda: is_ready(self.client, f"{self.url}/-/ready"), "the exporter is ready")
         except BaseException:
             self.close()
             raise
@@ -147,16 +146,12 @@ class Exporter(Program):
         """All addresses that the exporter says it listens on."""
         return [match[1] for match in _LISTENING.finditer(self.stderr)]
 
-    def await_ready(self) -> None:
-        eventually(lambda: is_ready(self.client, f"{self.url}/-/ready"), "the exporter is ready")
-
-    def get(self, path: str, timeout: float = 10.0, **headers: str) -> httpx.Response:
-        """Answer to a GET as Prometheus sends it with this scrape timeout in seconds."""
-        sent = {"X-Prometheus-Scrape-Timeout-Seconds": f"{timeout:g}", **headers}
-        return self.client.get(f"{self.url}{path}", headers=sent)
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self.client.get(f"{self.url}{path}", headers=headers)
 
     def scrape(self, path: str = "/metrics", timeout: float = 10.0) -> Scrape:
-        response = self.get(path, timeout)
+        """What Prometheus would get with this scrape timeout in seconds."""
+        response = self.get(path, **{"X-Prometheus-Scrape-Timeout-Seconds": f"{timeout:g}"})
         assert response.status_code == httpx.codes.OK, response.text
         return Scrape(response.text)
 

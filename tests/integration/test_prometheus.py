@@ -168,7 +168,9 @@ def test_the_quota_of_a_killed_gateway_goes_stale(stack: Stack) -> None:
 
 def test_each_gateway_can_be_a_target_of_its_own(stack: Stack) -> None:
     """The example's relabelling scrapes /probe: the instance is the gateway, failures keep the target up."""
-    stack.becomes('llm_quota_remaining_tokens{job="quota-gateways", instance="campus", provider_id="campus"}', 4_750_000)
+    stack.becomes(
+        'llm_quota_remaining_tokens{job="quota-gateways", instance="campus", provider_id="campus"}', 4_750_000
+    )
     stack.becomes('llm_quota_up{job="quota-gateways", instance="hanging", provider_id="hanging"}', 0)
     stack.becomes('llm_quota_up{job="quota-gateways", instance="keyless", provider_id="keyless"}', 0)
     for instance in ("campus", "hanging", "keyless"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -18,10 +18,12 @@ _START_HERE = re.compile(r"(http://127\.0\.0\.1:[0-9]+)/ +start here")
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
-@pytest.fixture(name="demo")
-def _demo(environ: dict[str, str], tmp_path: Path) -> Iterator[httpx.Client]:
+@pytest.fixture(name="demo", scope="module")
+def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of the running `quota-exporter demo`."""
-    program = Program(exporter_command("demo", "--web.listen-address", "127.0.0.1:0"), tmp_path, environ, tmp_path)
+    folder = tmp_path_factory.mktemp("demo")
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    program = Program(exporter_command("demo", "--web.listen-address", "127.0.0.1:0"), folder, environ, folder)
     try:
         url = program.found(lambda: program.stdout, _START_HERE, "the demo told where it is")[1]
         with httpx.Client(base_url=url, trust_env=False, timeout=20.0) as client:
@@ -38,9 +40,7 @@ def test_promtool_finds_nothing_to_complain_about(demo: httpx.Client) -> None:
     promtool = find_program("promtool")
     metrics = demo.get("/metrics").text
     assert {"campus", "openrouter-like", "lab"} <= set(re.findall(r'llm_quota_up\{.*?provider_id="([^"]+)"', metrics))
-    check = subprocess.run(
-        [promtool, "check", "metrics"], input=metrics, capture_output=True, text=True, check=False
-    )
+    check = subprocess.run([promtool, "check", "metrics"], input=metrics, capture_output=True, text=True, check=False)
 
     assert (check.returncode, check.stdout, check.stderr) == (0, "", "")
 
@@ -68,7 +68,9 @@ def test_both_formats_say_the_same(demo: httpx.Client) -> None:
 
 def test_the_whole_openmetrics_output_parses(demo: httpx.Client) -> None:
     """Also the exporter's own families, its histogram included, are valid OpenMetrics."""
-    families = {family.name: family for family in parse_openmetrics(demo.get("/metrics", headers={"Accept": OPENMETRICS}).text)}
+    text = demo.get("/metrics", headers={"Accept": OPENMETRICS}).text
+    parsed = parse_openmetrics(text)  # type: ignore[no-untyped-call]  # not annotated there
+    families = {family.name: family for family in parsed}
 
     assert families["quota_exporter_scrape_duration_seconds"].type == "histogram"
     assert families["llm_quota_polls"].type == "counter"

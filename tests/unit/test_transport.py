@@ -10,11 +10,12 @@ import logging
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pytest
 import trustme
@@ -41,14 +42,19 @@ _ENOUGH_SECONDS = 20.0  # only a failing test waits this long
 class _Peer:
     """A server on loopback that writes `answer(connection, request)`, counted from 1, as it is.
 
-    None closes the connection without an answer; an answer that is cut ends in a reset.
+    None closes the connection without an answer; `then` says what becomes of it after one.
     """
 
-    def __init__(self, answer: Callable[[int, int], bytes | None] = lambda *_: _ANSWER, *, cut: bool = False) -> None:
+    def __init__(
+        self,
+        answer: Callable[[int, int], bytes | None] = lambda *_: _ANSWER,
+        *,
+        then: Literal["keep", "close", "reset"] = "keep",
+    ) -> None:
         self.heads: list[str] = []
         self.connections = 0
         self._answer = answer
-        self._cut = cut
+        self._then = then
 
     @contextlib.asynccontextmanager
     async def listening(self, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
@@ -69,7 +75,9 @@ class _Peer:
                     return
                 writer.write(answer)
                 await writer.drain()
-                if self._cut:
+                if self._then == "close":
+                    return
+                if self._then == "reset":
                     linger = struct.pack("ii", 1, 0)
                     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                     writer.transport.abort()
@@ -133,6 +141,24 @@ class _Authority:
 
     def trust(self, **more: Any) -> dict[str, Any]:
         return {"tls": {"ca_file": str(self.file)} | more}
+
+
+def _reading_of_blocking_server(context: ssl.SSLContext, **settings: Any) -> Reading:
+    """Poll a server that says why it refuses a handshake, as all but asyncio's do."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        connection.settimeout(_ENOUGH_SECONDS)
+        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as stream:
+            stream.recv(65536)
+            stream.sendall(_ANSWER)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        reading = _run(_poll_once("https://127.0.0.1:{1}".format(*listener.getsockname()), **settings))
+        thread.join()
+    return reading
 
 
 @pytest.fixture(name="authority", scope="module")
@@ -199,8 +225,9 @@ def test_client_certificate(authority: _Authority, tmp_path: Path, version: ssl.
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
     files = {"cert_file": str(tmp_path / "cert.pem"), "key_file": str(tmp_path / "key.pem")}
-    assert _reading_of(_Peer(), "https", context, **authority.trust(**files)).quota is not None
-    failure = _failure_of(_Peer(), "https", context, **authority.trust())
+    assert _reading_of_blocking_server(context, **authority.trust(**files)).quota is not None
+    failure = _reading_of_blocking_server(context, **authority.trust()).failure
+    assert failure is not None
     assert failure.reason is Reason.TLS, failure
 
 
@@ -208,8 +235,10 @@ def test_old_tls_is_refused(authority: _Authority) -> None:
     """A gateway that cannot speak tls.min_version is not spoken to."""
     context = authority.server("127.0.0.1")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    assert _reading_of(_Peer(), "https", context, **authority.trust()).quota is not None
-    assert _failure_of(_Peer(), "https", context, **authority.trust(min_version="TLS13")).reason is Reason.TLS
+    assert _reading_of_blocking_server(context, **authority.trust()).quota is not None
+    failure = _reading_of_blocking_server(context, **authority.trust(min_version="TLS13")).failure
+    assert failure is not None
+    assert failure.reason is Reason.TLS, failure
 
 
 def test_plain_text_on_a_tls_port() -> None:
@@ -288,7 +317,7 @@ def test_body_that_never_ends_in_time() -> None:
 
 def test_reset_within_the_body() -> None:
     """A reply that a reset cuts off is a broken connection, not a quota."""
-    reading = _reading_of(_Peer(lambda *_: _ANSWER[:-5], cut=True))
+    reading = _reading_of(_Peer(lambda *_: _ANSWER[:-5], then="reset"))
     assert reading.failure is not None
     assert (reading.failure.reason, reading.http_status) == (Reason.CONNECT, 200)
 
@@ -296,8 +325,29 @@ def test_reset_within_the_body() -> None:
 def test_end_within_the_body() -> None:
     """A reply that ends before its announced length is a broken connection, even if it would parse."""
     short = _ANSWER.replace(b"Content-Length: %d" % len(_BODY), b"Content-Length: 999")
-    failure = _failure_of(_Peer(lambda _, request: short if request == 1 else None, cut=True))
-    assert failure.reason is Reason.CONNECT
+    assert _failure_of(_Peer(lambda *_: short, then="close")).reason is Reason.CONNECT
+
+
+def test_body_may_end_with_the_connection() -> None:
+    """A reply without a length ends with its connection, and is whole."""
+    answer = b"HTTP/1.0 200 OK\r\n\r\n" + _BODY
+    assert _reading_of(_Peer(lambda *_: answer, then="close")).quota is not None
+
+
+def test_handshake_that_is_cut_off() -> None:
+    """A server that hangs up during the TLS handshake is a connection that ended, and the words say when."""
+
+    async def work() -> Reading:
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.closing(writer):
+                await reader.read(65536)
+
+        server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        reading = await _poll_once("https://127.0.0.1:{1}".format(*server.sockets[0].getsockname()))
+        server.close()
+        return reading
+
+    assert _run(work()).failure == Failure(Reason.CONNECT, "no connection: it ended during the TLS handshake")
 
 
 @pytest.mark.parametrize("answer", [None, b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"HTTP/1.1 OK\r\n\r\n"])
@@ -386,7 +436,7 @@ def test_connection_is_kept_and_nothing_else() -> None:
 
 def test_kept_connection_that_ends_at_the_next_request_is_replaced() -> None:
     """A gateway that closes an idle connection just when it is used again is simply asked once more."""
-    peer = _Peer(lambda connection, request: _ANSWER if request == 1 else None)
+    peer = _Peer(lambda _, request: _ANSWER if request == 1 else None)
 
     async def work() -> None:
         async with peer.listening() as address, _gateway(f"http://{address}") as gateway:
@@ -414,7 +464,7 @@ def test_gateway_that_never_answers_is_asked_twice_at_most() -> None:
 
 def test_timeouts_do_not_use_up_the_pool() -> None:
     """After more timeouts than the pool has connections, the gateway can still be read."""
-    peer = _Peer(lambda connection, request: b"" if connection <= 5 else _ANSWER)
+    peer = _Peer(lambda connection, _: b"" if connection <= 5 else _ANSWER)
 
     async def work() -> list[Reading]:
         async with peer.listening() as address, _gateway(f"http://{address}") as gateway:
@@ -474,18 +524,18 @@ def test_proxy_that_refuses_the_tunnel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "is_used"),
+    ("variables", "proxied"),
     [
-        ({"HTTP_PROXY": ""}, True),
-        ({"http_proxy": ""}, True),
-        ({"ALL_PROXY": ""}, True),
-        ({"HTTP_PROXY": "", "NO_PROXY": "127.0.0.1"}, False),
-        ({"HTTPS_PROXY": ""}, False),
+        ({"HTTP_PROXY": ""}, 1),
+        ({"http_proxy": ""}, 1),
+        ({"ALL_PROXY": ""}, 1),
+        ({"HTTP_PROXY": "", "NO_PROXY": "127.0.0.1"}, 0),
+        ({"HTTPS_PROXY": ""}, 0),
     ],
 )
 @pytest.mark.parametrize("prefix", ["http://", ""])
 def test_proxy_of_the_environment_is_used_on_request_only(
-    variables: dict[str, str], is_used: bool, prefix: str, monkeypatch: pytest.MonkeyPatch
+    variables: dict[str, str], proxied: int, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The usual variables count with `proxy_url: environment`, and never without it."""
     gateway, proxy = _Peer(), _Peer()
@@ -499,7 +549,7 @@ def test_proxy_of_the_environment_is_used_on_request_only(
             assert (await _poll_once(f"http://{address}", proxy_url="environment")).quota is not None
 
     _run(work())
-    assert proxy.connections == is_used
+    assert proxy.connections == proxied
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://proxy:port", "http://user:word@"])

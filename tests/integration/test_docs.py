@@ -1,0 +1,160 @@
+"""What README and docs say is true: every config snippet loads, every command runs, every table is complete."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from quota_exporter.config import read_config
+from quota_exporter.demo_gateways import demo_config, fake_gateways
+from quota_exporter.files import FileReader
+from quota_exporter.jsonc import parse_jsonc
+from quota_exporter.mapping import load_preset, map_reply, preset_names
+from quota_exporter.metrics import FAMILIES
+from quota_exporter.opencode import OpenCode, OpenCodePaths
+from quota_exporter.quota import Quota
+from quota_exporter.roster import build_roster
+from quota_exporter.settings import GatewaySettings, Options
+from tests.integration.programs import exporter_command, find_program
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> Iterator[tuple[str, str]]:
+    """Code blocks of a language, with where they stand."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(rf"(?ms)^```{language}\n(.*?)^```", text):
+            line = text.count("\n", 0, match.start()) + 1
+            yield f"{page.name}:{line}", match[1]
+
+
+def params(language: str) -> list[object]:
+    return [pytest.param(text, id=where) for where, text in blocks(language)]
+
+
+def table_names(page: Path, heading: str) -> set[str]:
+    """The names in backticks of the first column of the table below a heading."""
+    section = page.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+@pytest.mark.parametrize("text", params("yaml"))
+def test_yaml_snippets_load(text: str, tmp_path: Path) -> None:
+    """A YAML snippet is a config without problems, or a Prometheus config that promtool accepts."""
+    path = tmp_path / "snippet.yml"
+    path.write_text(text, encoding="utf-8")
+    if "scrape_configs" in yaml.safe_load(text):
+        subprocess.run([find_program("promtool"), "check", "config", path], check=True)
+        return
+    config = read_config(path, FileReader())
+    roster = build_roster(config, None, environ={}, files=FileReader())
+    assert roster.errors == ()
+
+
+@pytest.mark.parametrize("text", params("json"))
+def test_json_snippets_are_read(text: str, tmp_path: Path) -> None:
+    """A JSON snippet is a reply that `neutral` maps without loss, or an OpenCode config that lists a gateway."""
+    value = parse_jsonc(text, Path("snippet.json")).value
+    if "experimental" in value:
+        path = tmp_path / "opencode.json"
+        path.write_text(text, encoding="utf-8")
+        opencode = OpenCode(OpenCodePaths((path,), ()), FileReader(), {})
+        config = read_config(None, FileReader())
+        roster = build_roster(config, opencode, environ={}, files=FileReader())
+        assert [plan.url for plan in roster.plans] == ["https://llm.example.edu/v1/quota"]
+        assert opencode.problems() == ()
+        return
+    quota = map_reply(
+        load_preset("neutral"), json.loads(text), http_status=200, credential="k" * 20, now=0.0, max_buckets=20
+    )
+    assert isinstance(quota, Quota)
+    assert [bucket.remaining for bucket in quota.buckets] == [4750000, 4.58]
+    assert quota.dropped == ()
+
+
+def commands() -> list[object]:
+    return [
+        pytest.param(line.partition("#")[0].strip(), id=f"{where}: {line.partition('#')[0].strip()}")
+        for where, text in blocks("sh")
+        for line in text.splitlines()
+        if line.partition("#")[0].strip() != "quota-exporter"  # serving: the rest of the suite does nothing else
+    ]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_run(command: str, environ: dict[str, str], tmp_path: Path) -> None:
+    """Every documented command is a make target that exists, or runs in a folder with a config."""
+    if command.startswith("make "):
+        subprocess.run([find_program("make"), "--dry-run", "--directory", ROOT, *command.split()[1:]], check=True)
+        return
+    program, *arguments = shlex.split(command)
+    assert program == "quota-exporter"
+    if ">" in arguments:
+        arguments = arguments[: arguments.index(">")]
+
+    async def run() -> int:
+        async with fake_gateways() as base_urls:
+            (tmp_path / "quota-exporter.yml").write_text(demo_config(base_urls), encoding="utf-8")
+            process = await asyncio.create_subprocess_exec(
+                *exporter_command(*arguments), cwd=tmp_path, env=environ, stdout=subprocess.PIPE
+            )
+            await process.communicate()
+            assert process.returncode is not None
+            return process.returncode
+
+    assert asyncio.run(run()) == 0
+
+
+def test_readme_lists_every_metric() -> None:
+    """The README's table of metrics holds every family of the one table, and no other."""
+    names = {name for name in table_names(ROOT / "README.md", "Metrics") if name.startswith("llm_quota")}
+    assert names == {family.name for family in FAMILIES}
+
+
+def test_readme_lists_every_label() -> None:
+    """The README's table gives each metric the labels that it has beside provider_id and key_source."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Metrics\n")[1]
+    labels = {}
+    for line in section.splitlines():
+        if line.startswith("| `llm_quota"):
+            cells = line.split("|")
+            for name in re.findall(r"`([^`]+)`", cells[1]):
+                labels[name] = set(re.findall(r"`([^`]+)`", cells[2]))
+    assert labels == {family.name: set(family.labels) - {"provider_id", "key_source"} for family in FAMILIES}
+
+
+def test_readme_lists_every_mapping() -> None:
+    """The README names each built-in mapping."""
+    assert set(preset_names()) <= table_names(ROOT / "README.md", "Watch your own gateways")
+
+
+def test_configuration_lists_every_key() -> None:
+    """docs/configuration.md explains every key of the file and of a gateway."""
+    page = ROOT / "docs" / "configuration.md"
+    assert table_names(page, "The file") == {*Options.model_fields, "gateways"}
+    assert table_names(page, "A gateway") == set(GatewaySettings.model_fields)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md")], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page leads to a file of the project."""
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_promises_of_the_security_page_name_real_tests() -> None:
+    """Each claim of SECURITY.md names a test file that exists."""
+    named = re.findall(r"`(tests/[^`]+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if not (ROOT / name).is_file()] == []
