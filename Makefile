@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit integration wheel bench format clean
+.PHONY: demo test lint types unit integration wheel bench format schema clean
 
 demo: $(VENV)/.installed
 	$(BIN)/quota-exporter demo
@@ -34,6 +34,9 @@ bench: $(VENV)/.developer
 format: $(VENV)/.developer
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+schema: $(VENV)/.installed
+	$(BIN)/quota-exporter schema > deploy/examples/quota-exporter.schema.json
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

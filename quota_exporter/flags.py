@@ -16,6 +16,7 @@ from quota_exporter.web.routes import FIXED_PATHS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_TERMINAL_WIDTH = 80
 _PAGE_WIDTH = 240
 
 
@@ -55,12 +56,14 @@ def duration_option(
 
 
 def open_console() -> Console:
-    """The terminal, or a page wide enough for the longest rows when the output goes elsewhere."""
+    """The terminal, or a page wide enough for the longest rows when the output goes elsewhere.
+
+    A terminal that is narrower than usual breaks the lines itself, which is better than cut numbers.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every terminal has bars and all letters of labels
     console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = max(console.width, _PAGE_WIDTH)
+    console.width = max(console.width, _TERMINAL_WIDTH if console.is_terminal else _PAGE_WIDTH)
     return console
 
 

@@ -29,6 +29,8 @@ from quota_exporter.settings import GatewaySettings
 
 MAX_PAUSE_SECONDS = 300.0
 
+_MIN_SECRET_LENGTH = 8
+
 _LOG = logging.getLogger(__name__)
 _OK = 200
 _MULTIPLE_CHOICES = 300
@@ -92,22 +94,24 @@ class Gateway:
         if credential.key is None:
             return Failure(Reason.NO_API_KEY, "no API key was found in any source")
         key = credential.key.get_secret_value()
-        headers, extensions = self._headers(key), self._extensions()
+        extra = self._extra_headers()
+        # a short value is an ordinary word, which names may hold
+        secrets = (key, *(value for value in extra.values() if len(value) >= _MIN_SECRET_LENGTH))
         try:
-            request = httpx.Request("GET", self.url, headers=headers, extensions=extensions)
+            request = httpx.Request("GET", self.url, headers=self._headers(extra, key), extensions=self._extensions())
         except UnicodeError:  # what httpx finds wrong with an xn-- name
             return Failure(Reason.DNS, "the host in base_url is not a name that DNS allows")
         async with asyncio.timeout(self.settings.timeout):
             response = await self.transport.handle_async_request(request)
             exchange.status = response.status_code
             try:
-                return await self._read(response, key)
+                return await self._read(response, secrets)
             finally:
                 await response.aclose()
 
-    async def _read(self, response: httpx.Response, key: str) -> Quota | Failure:
+    async def _read(self, response: httpx.Response, secrets: tuple[str, ...]) -> Quota | Failure:
         if not _OK <= response.status_code < _BAD_REQUEST:
-            return await self._http_error(response, key)
+            return await self._http_error(response, secrets)
         if response.status_code >= _MULTIPLE_CHOICES:
             return Failure(
                 Reason.REDIRECT,
@@ -117,18 +121,18 @@ class Gateway:
             self.mapping,
             parse_json(await _body(response)),
             http_status=response.status_code,
-            credential=key,
+            secrets=secrets,
             now=self.wall(),
             max_buckets=self.settings.max_buckets,
         )
 
-    async def _http_error(self, response: httpx.Response, key: str) -> Failure:
+    async def _http_error(self, response: httpx.Response, secrets: tuple[str, ...]) -> Failure:
         status = response.status_code
         try:
             reply = parse_json(await _body(response))
         except (BadReplyError, httpx.HTTPError):
             reply = None  # the status alone tells enough
-        said_reason, message = classify_error(self.mapping, reply, credential=key)
+        said_reason, message = classify_error(self.mapping, reply, secrets=secrets)
         default = Reason.SERVER_ERROR if status >= _INTERNAL_SERVER_ERROR else Reason.HTTP_ERROR
         reason = said_reason or _REASONS.get(status, default)
         pause = None
@@ -138,7 +142,7 @@ class Gateway:
         detail = f"HTTP {status}" if message is None else f"HTTP {status}: {message}"
         return Failure(reason, detail, retry_after=pause)
 
-    def _headers(self, key: str) -> httpx.Headers:
+    def _headers(self, extra: dict[str, str], key: str) -> httpx.Headers:
         auth = self.settings.auth
         headers = httpx.Headers(
             {
@@ -147,12 +151,17 @@ class Gateway:
                 "User-Agent": f"quota-exporter/{__version__}",
             }
         )
+        headers.update(extra)
+        headers[auth.header] = f"{auth.scheme} {key}" if auth.scheme else key
+        return headers
+
+    def _extra_headers(self) -> dict[str, str]:
+        headers = {}
         for name, value in self.settings.headers.items():
             if value.file is not None:
                 headers[name] = self._secret_header(name, value.file)
             elif value.value is not None:
                 headers[name] = value.value.get_secret_value()
-        headers[auth.header] = f"{auth.scheme} {key}" if auth.scheme else key
         return headers
 
     def _secret_header(self, name: str, path: Path) -> str:

@@ -53,12 +53,12 @@ _Amount = float | _Absent
 
 
 def map_reply(
-    mapping: Mapping, body: Any, *, http_status: int, credential: str, now: float, max_buckets: int
+    mapping: Mapping, body: Any, *, http_status: int, secrets: tuple[str, ...], now: float, max_buckets: int
 ) -> Quota | Failure:
     """Return the quota that a reply's JSON holds, or why it holds none; never raises.
 
-    `credential` is the key, which no text taken from the reply may show. `now` is the Unix time that calendar
-    intervals refer to.
+    `secrets` are what the request carried, which no text taken from the reply may show. `now` is the Unix time
+    that calendar intervals refer to.
     """
     if not isinstance(body, dict | list):
         return Failure(Reason.UNEXPECTED_SHAPE, f"the reply (HTTP {http_status}) is JSON, but not an object")
@@ -66,12 +66,12 @@ def map_reply(
     if mapping.success is not None and not reader.holds(mapping.success, "success"):
         wanted = f"`{mapping.success.text}` does not hold"
     elif buckets := reader.buckets(mapping.buckets, max_buckets):
-        name = clean_text(reader.value(mapping.key_name, "key_name"), credential)
+        name = clean_text(reader.value(mapping.key_name, "key_name"), secrets)
         expires_at = reader.time(mapping.expires_at, "expires_at")
         return Quota(buckets, name, expires_at, tuple(reader.dropped))
     else:
         wanted = f"none of {_paths(mapping)} gives a value"
-    reason, has_error, message = _error_of(mapping, reader.evaluation, credential)
+    reason, has_error, message = _error_of(mapping, reader.evaluation, secrets)
     ending = f": {message}" if message else ""
     if reason is not None:
         failure = reason, f"{_REASONS[reason]}{ending}"
@@ -83,21 +83,23 @@ def map_reply(
     return Failure(*failure, dropped=tuple(reader.dropped))
 
 
-def classify_error(mapping: Mapping, body: Any, *, credential: str) -> tuple[Reason | None, str | None]:
+def classify_error(mapping: Mapping, body: Any, *, secrets: tuple[str, ...]) -> tuple[Reason | None, str | None]:
     """Return what an error reply's JSON says: the reason, if it gives one, and its message if safe to show."""
     # An error has nothing to do with calendar intervals, so any time will do.
-    reason, _, message = _error_of(mapping, Evaluation(body, now=0.0), credential)
+    reason, _, message = _error_of(mapping, Evaluation(body, now=0.0), secrets)
     return reason, message
 
 
-def _error_of(mapping: Mapping, evaluation: Evaluation, credential: str) -> tuple[Reason | None, bool, str | None]:
+def _error_of(
+    mapping: Mapping, evaluation: Evaluation, secrets: tuple[str, ...]
+) -> tuple[Reason | None, bool, str | None]:
     """Return the reason, whether there is an error at all, and its message if that may be shown."""
     code = None if mapping.reason is None else evaluation.value(mapping.reason)
     reason = next((reason for reason in _REASONS if reason == code), None)
     error = None if mapping.error is None else evaluation.value(mapping.error)
     if error is None or isinstance(error, Nothing):
         return reason, False, None
-    return reason, True, clean_message(error, credential)
+    return reason, True, clean_message(error, secrets)
 
 
 def _paths(mapping: Mapping) -> str:

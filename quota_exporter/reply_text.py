@@ -40,28 +40,30 @@ _CHANGE = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[0-9]|(?<=[0-9])[A-Za-z]")
 _CHANGES_PER_CHARACTER = 0.25
 
 
-def clean_text(value: object, credential: str) -> str | None:
+def clean_text(value: object, secrets: tuple[str, ...]) -> str | None:
     """Return text (or a whole number) of a reply as it may stand in a label, or None when it may not.
 
     At most 64 characters without control, format, private or unassigned ones. None when nothing is left, or
-    when it shows or masks `credential`, or looks like a key, a hash, an id, an e-mail address or a URL.
+    when it shows or masks one of `secrets`, or looks like a key, a hash, an id, an e-mail address or a URL.
     """
-    return _clean(value, credential, _MAX_NAME)
+    return _clean(value, secrets, _MAX_NAME)
 
 
-def clean_message(value: object, credential: str) -> str | None:
+def clean_message(value: object, secrets: tuple[str, ...]) -> str | None:
     """Return a reply's error message as `clean_text` does, but up to 200 characters long."""
-    return _clean(value, credential, _MAX_MESSAGE)
+    return _clean(value, secrets, _MAX_MESSAGE)
 
 
-def _clean(value: object, credential: str, max_length: int) -> str | None:
+def _clean(value: object, secrets: tuple[str, ...], max_length: int) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_ID:
         value = str(value)
     if not isinstance(value, str):
         return None
     text = _visible(value[:_MAX_READ])
     plain = _plain(text)
-    if _SECRETS.search(plain) or _MASKED.search(plain) or _has_random_token(plain) or _shows(plain, credential):
+    if _SECRETS.search(plain) or _MASKED.search(plain) or _has_random_token(plain):
+        return None
+    if any(_shows(plain, secret) for secret in secrets):
         return None
     return text[:max_length].rstrip() or None
 
@@ -87,10 +89,10 @@ def _has_random_token(text: str) -> bool:
     return any(len(_CHANGE.findall(token)) >= len(token) * _CHANGES_PER_CHARACTER for token in _TOKEN.findall(text))
 
 
-def _shows(text: str, credential: str) -> bool:
-    if not credential:
+def _shows(text: str, secret: str) -> bool:
+    if not secret:
         return False
-    shown, secret = text.casefold(), _plain(credential).casefold()
+    shown, secret = text.casefold(), _plain(secret).casefold()
     if secret in shown or (len(shown) >= _MIN_CONTAINED and shown in secret):
         return True
     # Letters and digits alone: a key is still a key with spaces or dashes in between.

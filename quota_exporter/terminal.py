@@ -9,11 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from quota_exporter.humanize import duration, figure, percent, relative
+from quota_exporter.humanize import counted, duration, figure, percent, relative
 
 _BAR_CELLS = 10
 _LOW, _VERY_LOW = 0.2, 0.05
-_LEAST_WIDTH = 80  # a narrower terminal breaks the lines, which is better than cut numbers
 _NAMES = ("GATEWAY", "BUCKET")
 
 
@@ -27,7 +26,7 @@ def print_reports(console: Console, reports: Sequence[Mapping[str, Any]], *, now
     for report in reports:
         for row in _rows(report, now):
             table.add_row(*row)
-    console.print(table, width=max(console.width, _LEAST_WIDTH), crop=False)
+    console.print(table)
     for report in reports:
         if report["reading"] is not None:
             _print_troubles(console, report)
@@ -49,7 +48,8 @@ def _print_troubles(console: Console, report: Mapping[str, Any]) -> None:
         for check in report["checked"] if reading["reason"] == "no_api_key" else ():
             console.print(Text(f"  checked {check['where']}: {check['outcome']}"))
     elif reading["dropped"]:
-        console.print(Text(f"\n{provider_id}: the reply has values that cannot be used", "yellow"))
+        values = counted(len(reading["dropped"]), "value")
+        console.print(Text(f"\n{provider_id}: {values} of the reply not used", "yellow"))
         for dropped in reading["dropped"]:
             console.print(Text(f"  {dropped['where']}: {dropped['problem']}"))
 

@@ -22,7 +22,7 @@ from quota_exporter.metrics import FAMILIES
 from quota_exporter.opencode import OpenCode, OpenCodePaths
 from quota_exporter.quota import Quota
 from quota_exporter.roster import build_roster
-from quota_exporter.settings import GatewaySettings, Options
+from quota_exporter.settings import GatewaySettings, Options, config_schema
 from tests.integration.programs import exporter_command, find_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +76,7 @@ def test_json_snippets_are_read(text: str, tmp_path: Path) -> None:
         assert opencode.problems() == ()
         return
     quota = map_reply(
-        load_preset("neutral"), json.loads(text), http_status=200, credential="k" * 20, now=0.0, max_buckets=20
+        load_preset("neutral"), json.loads(text), http_status=200, secrets=("k" * 20,), now=0.0, max_buckets=20
     )
     assert isinstance(quota, Quota)
     assert [bucket.remaining for bucket in quota.buckets] == [4750000, 4.58]
@@ -151,6 +151,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link of a page leads to a file of the project."""
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_the_schema_beside_the_example_is_current() -> None:
+    """The schema file that the example config names is what `quota-exporter schema` prints."""
+    committed = (ROOT / "deploy" / "examples" / "quota-exporter.schema.json").read_text(encoding="utf-8")
+    assert json.loads(committed) == config_schema(), "run: make schema"
 
 
 def test_promises_of_the_security_page_name_real_tests() -> None:

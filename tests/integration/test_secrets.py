@@ -19,16 +19,16 @@ from tests.integration.conftest import StartExporter
 from tests.integration.fake_gateways import FakeGateways, Reply, Request, json_reply
 from tests.integration.programs import eventually, run_exporter
 
-# One canary for each way that a secret comes in: what leaks tells from where. Some do not look like keys;
-# those of headers do, since texts of replies are compared with the API key only.
+# One canary for each way that a secret comes in: what leaks tells from where. Some do not look like keys:
+# those are found out by comparison alone.
 CANARIES = {
     "env": "sk-env-5b1f83d09c7a4e62b8d7",
     "file": "purple-otter-lantern",
     "config": "sk-cfg-7e2d91b5a0c84f36952f",
     "opencode": "velvet.thunder.pocket",
     "auth": "sk-aut-e83c27d61f0b49a7a94d",
-    "header": "sk-hdr-94b7e05c2d1a4f8e8b63",
-    "header-file": "sk-hdf-2fd0c86e91b7453a8c1e",
+    "header": "bronze harbour sixteen",
+    "header-file": "copper.lagoon.window",
     "proxy": "marble-glacier-tulip",
 }
 # Less than eight characters of a key are a mask that tells nobody anything.
@@ -179,7 +179,7 @@ def _world(
         f"provider_id: by-config, {base}, api_key: {CANARIES['config']}",
         f"provider_id: by-opencode, {base}",
         f"provider_id: by-auth, {base}",
-        f"provider_id: by-header, {base}, api_key: k, headers: {{X-Key: {CANARIES['header']}}}",
+        f"provider_id: by-header, {base}, api_key: k, headers: {{X-Key: '{CANARIES['header']}'}}",
         f"provider_id: by-header-file, {base}, api_key: k, headers: {{X-Key: {{file: {header_file}}}}}",
         f"provider_id: by-proxy, {base}, api_key_env: CANARY, proxy_url: '{proxy}{proxy_address}'",
         f"provider_id: proxy-refused, {base}, api_key_env: CANARY, proxy_url: '{proxy}127.0.0.1:{closed_port}'",

@@ -250,7 +250,7 @@ def test_ids_of_letters_digits_dots_dashes_and_underscores_are_right(load: Write
 )  # fmt: skip
 def test_a_wrong_option_is_told_with_its_line_and_what_to_do(load: Write, text: str, problem: str) -> None:
     """The file as a whole is checked like its gateways."""
-    assert told(loadf"# a comment\n{text}\n") == [f"c.yml:2: {problem}"]
+    assert told(load(f"# a comment\n{text}\n")) == [f"c.yml:2: {problem}"]
 
 
 def test_duplicate_keys_are_told_with_both_lines(load: Write) -> None:

@@ -28,7 +28,7 @@ def quota_of(gateway: demo.FakeGateway, now: float) -> Quota:
         load_preset(gateway.mapping),
         gateway.reply(now, STARTED),
         http_status=200,
-        credential=gateway.api_key,
+        secrets=(gateway.api_key,),
         now=now,
         max_buckets=20,
     )

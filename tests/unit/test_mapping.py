@@ -27,7 +27,7 @@ def mapping_of(text: str) -> Mapping:
 
 
 def read(text: str, body: Any, max_buckets: int = 20) -> Quota | Failure:
-    return map_reply(mapping_of(text), body, http_status=200, credential=KEY, now=NOW, max_buckets=max_buckets)
+    return map_reply(mapping_of(text), body, http_status=200, secrets=(KEY,), now=NOW, max_buckets=max_buckets)
 
 
 def quota_of(text: str, body: Any, max_buckets: int = 20) -> Quota:
@@ -356,7 +356,7 @@ def test_a_list_is_read_where_the_mapping_can() -> None:
 )
 def test_error_replies_are_classified_by_the_mapping(body: Any, expected: Any) -> None:
     """The JSON of a reply with an error status may give a reason and a message that is safe to show."""
-    assert classify_error(mapping_of(ERRORS), body, credential=KEY) == expected
+    assert classify_error(mapping_of(ERRORS), body, secrets=(KEY,)) == expected
 
 
 SCALARS = (
@@ -413,8 +413,8 @@ def null_limits_in(body: Any) -> int:
 def test_any_json_maps_to_finite_numbers_or_a_failure(preset: str, body: Any) -> None:
     """No reply raises, gives NaN or an infinity, shows the key, or reads as unlimited without a null limit in it."""
     mapping = load_preset(preset)
-    outcome = map_reply(mapping, body, http_status=200, credential=KEY, now=NOW, max_buckets=20)
-    again = map_reply(mapping, body, http_status=200, credential=KEY, now=NOW, max_buckets=20)
+    outcome = map_reply(mapping, body, http_status=200, secrets=(KEY,), now=NOW, max_buckets=20)
+    again = map_reply(mapping, body, http_status=200, secrets=(KEY,), now=NOW, max_buckets=20)
     assert outcome == again
     assert KEY not in repr(outcome)
     if isinstance(outcome, Quota):
@@ -424,7 +424,7 @@ def test_any_json_maps_to_finite_numbers_or_a_failure(preset: str, body: Any) ->
     else:
         assert outcome.reason in Reason
         assert outcome.detail
-    assert classify_error(mapping, body, credential=KEY) == classify_error(mapping, body, credential=KEY)
+    assert classify_error(mapping, body, secrets=(KEY,)) == classify_error(mapping, body, secrets=(KEY,))
 
 
 NUMBERS = st.none() | st.integers(-(10**9), 10**9)

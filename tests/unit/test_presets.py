@@ -27,7 +27,7 @@ def fixture(preset: str, name: str) -> Any:
 
 
 def outcome_of(preset: str, body: Any) -> Quota | Failure:
-    return map_reply(load_preset(preset), body, http_status=200, credential=CREDENTIAL, now=NOW, max_buckets=20)
+    return map_reply(load_preset(preset), body, http_status=200, secrets=(CREDENTIAL,), now=NOW, max_buckets=20)
 
 
 def quota_of(preset: str, body: Any) -> Quota:
@@ -186,7 +186,7 @@ def test_neutral_errors_may_give_a_reason(reason: Reason) -> None:
     body = {"error": {"message": "Ask the course staff", "code": str(reason)}}
     assert failure_of("neutral", body).reason is reason
     assert failure_of("neutral", body).detail.endswith(": Ask the course staff")
-    assert classify_error(load_preset("neutral"), body, credential=CREDENTIAL) == (reason, "Ask the course staff")
+    assert classify_error(load_preset("neutral"), body, secrets=(CREDENTIAL,)) == (reason, "Ask the course staff")
 
 
 def test_neutral_errors_may_be_text() -> None:

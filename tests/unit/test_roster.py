@@ -340,9 +340,7 @@ def test_an_own_gateway_inherits_the_base_url_of_opencodes_provider(build: Build
 
     assert [plan.settings.base_url for plan in roster.plans] == ["https://theirs/v1", "https://own", None]
     assert roster.errors == ()
-    assert told(roster.warnings) == [
-        f"c.yml:4: gateways[2].base_url: OpenCode's provider.c.options.baseURL {USERINFO}"
-    ]
+    assert told(roster.warnings) == [f"c.yml:4: gateways[2].base_url: OpenCode's provider.c.options.baseURL {USERINFO}"]
 
 
 def test_an_inherited_base_url_is_held_to_the_same_rule(build: Build) -> None:

@@ -86,9 +86,10 @@ def _ask(tmp_path: Path, router: respx.Router) -> Callable[..., Any]:
 
 def samples(body: str) -> dict[tuple[str, str], float]:
     """Values by sample name and provider id ("" without one)."""
+    families = parse_text(body)
     return {
         (sample.name, sample.labels.get("provider_id", "")): sample.value
-        for family in parse_text(body)
+        for family in families
         for sample in family.samples
     }
 
@@ -126,7 +127,8 @@ def test_prometheus_gets_openmetrics_and_gzip(ask: Callable[..., Any]) -> None:
     assert response.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert response.headers["content-encoding"] == "gzip"
     assert response.headers["vary"] == "Accept, Accept-Encoding"
-    names = {family.name for family in parse_openmetrics(gzip.decompress(body).decode())}
+    families = parse_openmetrics(gzip.decompress(body).decode())  # type: ignore[no-untyped-call]  # not annotated there
+    names = {family.name for family in families}
     assert {"llm_quota_up", "llm_quota_polls", "quota_exporter_build_info"} <= names
 
 
@@ -210,7 +212,8 @@ def test_probe_of_a_failing_gateway_is_200(ask: Callable[..., Any], router: resp
     router["a"].respond(401)
     response = ask(get("/probe?target=a"))
     assert response.status_code == 200
-    found = {sample.name: sample for family in parse_text(response.text) for sample in family.samples}
+    families = parse_text(response.text)
+    found = {sample.name: sample for family in families for sample in family.samples}
     assert found["llm_quota_up"].value == 0
     assert found["llm_quota_failure"].labels["reason"] == "unauthorized"
     assert "llm_quota_remaining_tokens" not in found
@@ -397,8 +400,8 @@ def test_concurrent_scrapes_share_polls(ask: Callable[..., Any], router: respx.R
     async def scrape_together(surface: Surface) -> list[httpx.Response]:
         scrapes = [asyncio.create_task(surface.client.get("/metrics")) for _ in range(5)]
         in_flight = "quota_exporter_scrapes_in_flight"
-        while surface.exporter.metrics.registry.get_sample_value(in_flight) != len(scrapes):
-            await asyncio.sleep(0)  # noqa: ASYNC110 - the gauge offers nothing to wait for
+        while surface.exporter.metrics.registry.get_sample_value(in_flight) != len(scrapes):  # noqa: ASYNC110 - a gauge
+            await asyncio.sleep(0)
         gate.set()
         return list(await asyncio.gather(*scrapes))
 
