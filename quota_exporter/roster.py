@@ -19,6 +19,7 @@ from quota_exporter.files import MAX_SECRET_BYTES, FileProblem, FileReader
 from quota_exporter.mapping import Mapping as QuotaMapping, load_preset, preset_names
 from quota_exporter.opencode import OpenCode
 from quota_exporter.quota import KeySource
+from quota_exporter.reply_text import clean_text
 from quota_exporter.settings import RESERVED_ID, GatewaySettings, Tls
 from quota_exporter.tls import ssl_context
 from quota_exporter.validation import Place
@@ -157,7 +158,7 @@ class _Draft:
             if provider_id not in self._entries and provider_id != RESERVED_ID:
                 nearest = difflib.get_close_matches(provider_id, self._entries, n=1)
                 hint = f"did you mean `{nearest[0]}`?" if nearest else "add it to `gateways`, or remove it here"
-                message = f"no gateway has the id {provider_id[:64]!r}; {hint}"
+                message = f"no gateway has the id{_quoted(provider_id)}; {hint}"
                 # an invalid file of OpenCode, which may list it, must not stop the exporter
                 problems = self.errors if self._opencode_is_whole else self.warnings
                 problems.append(place.problem(message, "enabled_providers", index))
@@ -220,7 +221,7 @@ class _Draft:
         if name not in preset_names():
             nearest = difflib.get_close_matches(name, preset_names(), n=1)
             hint = f"did you mean `{nearest[0]}`?" if nearest else f"known: {', '.join(preset_names())}"
-            problems.append(entry.problem(f"unknown mapping {name[:64]!r}; {hint}", "mapping"))
+            problems.append(entry.problem(f"unknown mapping{_quoted(name)}; {hint}", "mapping"))
             return None
         if name not in self._mappings:
             self._mappings[name] = load_preset(name)
@@ -253,3 +254,9 @@ class _Draft:
                     self.warnings.append(entry.problem("the file is blank; put the secret into it", *keys))
             except FileProblem as problem:
                 self.warnings.append(entry.problem(f"the file {problem}; the gateway shows no_api_key", *keys))
+
+
+def _quoted(name: str) -> str:
+    """A name for the end of a phrase, or nothing where it may be a key that went astray."""
+    shown = clean_text(name, ())
+    return " given here" if shown is None else f" {shown!r}"

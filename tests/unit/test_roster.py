@@ -124,6 +124,15 @@ def test_an_id_that_is_used_twice_is_told_over_files(build: Build) -> None:
     ]
 
 
+def test_a_key_that_went_astray_is_not_quoted(build: Build, canary: str) -> None:
+    """A mapping or an id that looks like a key is refused without showing it."""
+    roster = build(f"enabled_providers: [{canary}]\ngateways:\n  - {{provider_id: a, mapping: {canary}}}\n")
+    assert told(roster.errors) == [
+        "c.yml:1: enabled_providers[0]: no gateway has the id given here; add it to `gateways`, or remove it here",
+        "c.yml:3: gateways[0].mapping: unknown mapping given here; known: neutral, openrouter",
+    ]
+
+
 def test_an_unknown_mapping_is_told_with_the_nearest(build: Build) -> None:
     """A typo in a name is as clear as one in a key; one inherited typo is told once, where it stands."""
     roster = build(
