@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ class ServeOptions:
 
 async def run(sources: Sources, sockets: Sequence[socket.socket], options: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT; ConfigError when the first config cannot be used."""
+    _allow_many_open_files()
     exporter = Exporter(sources)
     phase = Phase()
     loop = asyncio.get_running_loop()
@@ -80,3 +82,12 @@ async def _until_written(exporter: Exporter) -> None:
     while before != now:
         await asyncio.sleep(_SETTLE_SECONDS)
         before, now = now, exporter.fingerprint()
+
+
+def _allow_many_open_files() -> None:
+    """Take all the sockets that the system grants: the usual soft limit of 1,024 is meant for select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:  # macOS says unlimited, and grants less
+        _LOG.debug("open files stay limited", extra={"soft": soft, "hard": hard, "error": type(error).__name__})

@@ -25,6 +25,7 @@ from quota_exporter.transport import Route, Transport, open_transport
 from quota_exporter.urls import origin_of
 
 _LOG = logging.getLogger(__name__)
+_DRAIN_SECONDS = 60.0  # longer than scrapes last
 
 
 class ConfigError(Exception):
@@ -72,8 +73,8 @@ class Generation:
     transports: tuple[Transport, ...]
 
     async def close(self) -> None:
-        """Let the polls in flight end, then close the connections."""
-        await self.fleet.drain()
+        """Let the scrapes and polls in flight end, within bounds, then close the connections."""
+        await self.fleet.drain(_DRAIN_SECONDS)
         for transport in self.transports:
             await transport.aclose()
 
@@ -119,7 +120,7 @@ def start(loaded: Loaded) -> Generation:
         origin = "" if plan.url is None else origin_of(plan.url)
         concurrency = config.options.origins.concurrency_of(origin)
         proxy = plan.settings.proxy_url
-        route = Route(origin, plan.ssl_context, None if proxy is None else proxy.get_secret_value(), concurrency)
+        route = Route(origin, plan.ssl_context, None if proxy is None else proxy.get_secret_value())
         if route not in transports:
             try:
                 transports[route] = open_transport(route)

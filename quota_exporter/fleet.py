@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from quota_exporter.credentials import Credential
 from quota_exporter.gateway import Gateway, bug
@@ -15,6 +17,9 @@ from quota_exporter.quota import Failure, GatewayStatus, KeySource, Quota, Readi
 
 # A failure is remembered at least this long, so that scrapes that wait together do not retry in turn.
 FAILURE_MEMORY_SECONDS = 1.0
+
+# Between so many polls others get their turn: a thousand requests sent in one go would bring as many replies at once.
+_STARTED_AT_ONCE = 20
 
 _LOG = logging.getLogger(__name__)
 
@@ -60,6 +65,7 @@ class Fleet:
         self._members: Mapping[str, Member] = {member.provider_id: member for member in members}
         self._states = {provider_id: _State() for provider_id in self._members}
         self._monotonic = monotonic
+        self._asked: set[asyncio.Future[None]] = set()
 
     @property
     def members(self) -> Mapping[str, Member]:
@@ -85,32 +91,52 @@ class Fleet:
         shown as timed out in this answer alone: it goes on, and its reading is for the scrapes after. Cancelling
         the caller cancels no poll. KeyError for an unknown id.
         """
-        started = self._monotonic()
-        # Held on to here: by the time that the slowest poll is done, other scrapes may have begun new ones.
-        sources = [(provider_id, self._poll_if_due(provider_id)) for provider_id in provider_ids]
-        polls = [source for _, source in sources if isinstance(source, asyncio.Task)]
-        if polls:
-            await asyncio.wait(polls, timeout=deadline)
-        waited = self._monotonic() - started
-        return [self._status(provider_id, source, waited) for provider_id, source in sources]
+        answered = asyncio.get_running_loop().create_future()
+        self._asked.add(answered)
+        try:
+            return await self._ask(list(provider_ids), deadline)
+        finally:
+            self._asked.discard(answered)
+            answered.set_result(None)
 
     def last(self, provider_id: str) -> GatewayStatus | None:
         """The status after the last poll without a new one; None before the first."""
         state = self._states[provider_id]
         return None if state.reading is None else self._shown(self._members[provider_id], state, state.reading)
 
+    async def drain(self, grace: float) -> None:
+        """Wait until nobody waits for statuses and no poll is in flight, at most `grace` seconds; then cancel."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                while self._asked or self._polls():
+                    busy: list[asyncio.Future[Any]] = [*self._asked, *self._polls()]
+                    await asyncio.wait(busy)
+        await self.aclose()
+
     async def aclose(self) -> None:
-        """Cancel the polls in flight; for the end of the program."""
-        polls = [state.poll for state in self._states.values() if state.poll is not None]
+        """Cancel the polls in flight."""
+        polls = self._polls()
         for poll in polls:
             poll.cancel()
         await asyncio.gather(*polls, return_exceptions=True)
 
-    async def drain(self) -> None:
-        """Wait until the polls in flight are done; each is bounded by its gateway's timeout once it has a slot."""
-        polls = [state.poll for state in self._states.values() if state.poll is not None]
+    def _polls(self) -> list[asyncio.Task[Reading]]:
+        return [state.poll for state in self._states.values() if state.poll is not None]
+
+    async def _ask(self, provider_ids: list[str], deadline: float | None) -> list[GatewayStatus]:
+        started = self._monotonic()
+        # Held on to here: by the time that the slowest poll is done, other scrapes may have begun new ones.
+        sources: list[Reading | asyncio.Task[Reading]] = []
+        for provider_id in provider_ids:
+            sources.append(self._poll_if_due(provider_id))
+            if len(sources) % _STARTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        polls = [source for source in sources if isinstance(source, asyncio.Task)]
         if polls:
-            await asyncio.wait(polls)
+            spent = self._monotonic() - started
+            await asyncio.wait(polls, timeout=None if deadline is None else max(0.0, deadline - spent))
+        waited = self._monotonic() - started
+        return [self._status(*asked, waited) for asked in zip(provider_ids, sources, strict=True)]
 
     def _poll_if_due(self, provider_id: str) -> Reading | asyncio.Task[Reading]:
         """Return the poll to wait for, or the reading that makes one needless."""

@@ -203,7 +203,7 @@ class GatewaySettings(GatewayDefaults):
 class OriginLimit(Model):
     """Limits of one origin."""
 
-    max_concurrency: int = Field(ge=1, le=100, description="Most polls of this origin at once.")
+    max_concurrency: int = Field(ge=1, le=1000, description="Most polls of this origin at once.")
 
 
 OriginForm = Annotated[OriginLimit, number_is("max_concurrency", OriginLimit)]
@@ -219,7 +219,7 @@ def _by_origin(limits: dict[str, OriginLimit]) -> dict[str, OriginLimit]:
 class Origins(Model):
     """How hard one origin (scheme, host and port) may be pressed."""
 
-    max_concurrency: int = Field(20, ge=1, le=100, description="Most polls of one origin at once.")
+    max_concurrency: int = Field(20, ge=1, le=1000, description="Most polls of one origin at once.")
     per_origin: Annotated[dict[BaseUrl, OriginForm], AfterValidator(_by_origin)] = Field(
         default_factory=dict, description="Other limits for some, by their URL."
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ssl
 import urllib.request
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import httpx
 
@@ -29,7 +30,6 @@ class Route:
     origin: str
     ssl_context: ssl.SSLContext
     proxy: str | None = field(repr=False)  # may hold a password
-    max_connections: int
 
 
 def open_transport(route: Route) -> Transport:
@@ -38,19 +38,65 @@ def open_transport(route: Route) -> Transport:
     ValueError when the environment names a proxy that cannot be used.
     """
     proxy = _environment_proxy(route.origin) if route.proxy == ENVIRONMENT_PROXY else route.proxy
-    return _Pool(
-        verify=route.ssl_context,
-        trust_env=False,
-        proxy=None if proxy is None else httpx.Proxy(proxy),
-        limits=httpx.Limits(
-            max_connections=route.max_connections,
-            max_keepalive_connections=route.max_connections,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-        ),
-    )
+    return _Pool(route.ssl_context, None if proxy is None else httpx.Proxy(proxy))
 
 
-class _Pool(httpx.AsyncHTTPTransport):
+class _Pool(httpx.AsyncBaseTransport):
+    """As many connections as there are requests at once, the one used last being used again first.
+
+    Each is an httpx pool of one: httpx looks at every connection of a pool for every request, which takes most of
+    the time when many keys share an origin. How many requests run at once is the caller's to bound.
+    """
+
+    def __init__(self, ssl_context: ssl.SSLContext, proxy: httpx.Proxy | None) -> None:
+        self._ssl_context = ssl_context
+        self._proxy = proxy
+        self._idle: list[_Connection] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        connection = self._idle.pop() if self._idle else self._open()
+        try:
+            response = await connection.handle_async_request(request)
+        except BaseException:
+            self._idle.append(connection)  # it has closed what broke, and connects anew
+            raise
+        body = cast("httpx.AsyncByteStream", response.stream)
+        response.stream = _Body(body, lambda: self._idle.append(connection))
+        return response
+
+    async def aclose(self) -> None:
+        while self._idle:
+            await self._idle.pop().aclose()
+
+    def _open(self) -> _Connection:
+        return _Connection(
+            verify=self._ssl_context,
+            trust_env=False,
+            proxy=self._proxy,
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS),
+        )
+
+
+class _Body(httpx.AsyncByteStream):
+    """A reply's body, which gives its connection back when it is closed."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, give_back: Callable[[], None]) -> None:
+        self._stream = stream
+        self._give_back: Callable[[], None] | None = give_back
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._stream)
+
+    async def aclose(self) -> None:
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            try:
+                await self._stream.aclose()
+            finally:
+                give_back()
+
+
+class _Connection(httpx.AsyncHTTPTransport):
     """Adds what httpx lacks to survive gateways that hang up or fall silent at a bad moment.
 
     A gateway or load balancer may close an idle connection just when it is used again. That says nothing about

@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import ssl
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from quota_exporter.settings import Origins
-from quota_exporter.transport import Route, open_transport
 from tests.bench.gateways import DELAY_SECONDS
 from tests.bench.measure import Figures, measure
 from tests.bench.programs import BenchError, Fleet
@@ -88,11 +86,8 @@ def _machine() -> str:
 
 
 def _client() -> str:
-    route = Route("https://127.0.0.1", ssl.create_default_context(), None, 1)
-    transport, base, *_ = type(open_transport(route)).__mro__
     packages = ", ".join(f"{name} {version(name)}" for name in ("httpx", "httpcore", "sniffio"))
-    name = f"{transport.__module__}.{transport.__qualname__} on {base.__module__}.{base.__qualname__}"
-    return f"client:  {name}, one pool per origin ({packages})"
+    return f"client:  httpx.AsyncHTTPTransport, one for each connection of an origin ({packages})"
 
 
 def _cells(figures: Figures) -> list[str]:

@@ -40,7 +40,7 @@ class Fleet:
 
     @property
     def name(self) -> str:
-        return f"{self.keys} {'keys' if self.keys != 1 else 'key'}, {self.origins} origin{'s'[: self.origins != 1]}"
+        return f"{self.keys} keys, {self.origins} origin{'' if self.origins == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

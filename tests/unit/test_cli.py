@@ -563,7 +563,8 @@ class TestPoll:
         result = run("poll", "--format", "openmetrics")
         assert (result.exit_code, result.stderr) == (1, "")
         assert result.stdout.endswith("# EOF\n")
-        families = {family.name: family for family in parse_openmetrics(result.stdout)}
+        parsed = parse_openmetrics(result.stdout)  # type: ignore[no-untyped-call]  # not annotated there
+        families = {family.name: family for family in parsed}
         assert value_of(families, "llm_quota_up", provider_id="campus", key_source="config") == 1
         assert value_of(families, "llm_quota_remaining_tokens", provider_id="campus", bucket="default") == 4_750_000
         assert value_of(families, "llm_quota_up", provider_id="keyless", key_source="none") == 0

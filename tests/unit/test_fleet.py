@@ -174,7 +174,7 @@ def test_poll_goes_on_when_nobody_waits(world: _World) -> None:
         scrape.cancel()
         await asyncio.wait([scrape])
         gate.opened.set()
-        await fleet.drain()
+        await fleet.drain(60.0)
         return await _status(fleet, "campus")
 
     assert _run(work()).quota is not None
@@ -511,9 +511,9 @@ def test_drain_waits_for_polls_in_flight(world: _World) -> None:
 
     async def work() -> None:
         fleet, gate = world.fleet(world.member("campus")), world.gate("campus")
-        await fleet.drain()
+        await fleet.drain(60.0)
         await _status(fleet, "campus", deadline=0.0)
-        draining = asyncio.ensure_future(fleet.drain())
+        draining = asyncio.ensure_future(fleet.drain(60.0))
         await gate.reached.wait()
         assert not draining.done()
         gate.opened.set()
@@ -716,7 +716,7 @@ def test_two_hundred_keys_share_a_few_kept_connections() -> None:
     async def work() -> list[int]:
         listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
         url = "http://127.0.0.1:{1}".format(*listening.sockets[0].getsockname())
-        transport = open_transport(Route(url, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), None, 5))
+        transport = open_transport(Route(url, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), None))
         fleet = Fleet(_members(keys, url, transport, asyncio.Semaphore(5)))
         accepted = []
         for _ in range(2):

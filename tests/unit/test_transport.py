@@ -88,7 +88,7 @@ async def _gateway(url: str, **settings: Any) -> AsyncIterator[Gateway]:
     values = {"provider_id": "campus", "base_url": url, "timeout": "20s"} | settings
     checked = GatewaySettings.model_validate(values)
     proxy = None if checked.proxy_url is None else checked.proxy_url.get_secret_value()
-    transport = open_transport(Route(origin_of(url), ssl_context(checked.tls), proxy, 2))
+    transport = open_transport(Route(origin_of(url), ssl_context(checked.tls), proxy))
     try:
         yield Gateway(checked, load_preset("neutral"), f"{url}/quota", transport, FileReader())
     finally:
@@ -558,13 +558,13 @@ def test_environment_with_an_unusable_proxy_is_told(proxy: str, monkeypatch: pyt
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with pytest.raises(ValueError, match="proxy that the environment names for https") as caught:
-        open_transport(Route("https://gateway.internal:443", context, "environment", 2))
+        open_transport(Route("https://gateway.internal:443", context, "environment"))
     assert proxy not in str(caught.value)
 
 
 def test_route_does_not_show_its_proxy() -> None:
     """The repr of a route leaves the proxy out, which may hold a password."""
-    route = Route("https://a:443", ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "http://user:word@proxy", 2)
+    route = Route("https://a:443", ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "http://user:word@proxy")
     assert "word" not in repr(route)
 
 
