@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -94,10 +95,14 @@ class Bucket:
 
     @property
     def remaining_ratio(self) -> float | None:
-        """Share of the limit that is left, below 0 when overspent; None without a positive limit."""
+        """Share of the limit that is left, below 0 when overspent.
+
+        None without a positive limit, and of a limit so near 0 that the share is beyond what a percentage can tell.
+        """
         if self.limit is None or self.remaining is None or self.limit <= 0:
             return None
-        return self.remaining / self.limit
+        ratio = self.remaining / self.limit
+        return ratio if math.isfinite(ratio * 100) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
 
 from quota_exporter.advice import ADVICE
 from quota_exporter.exporter import Generation
-from quota_exporter.quota import Bucket, GatewayStatus, Quota
+from quota_exporter.quota import GatewayStatus, Quota
 
 
 def gateway_report(generation: Generation, provider_id: str, *, now: float) -> dict[str, Any]:
@@ -72,11 +71,5 @@ def _quota(quota: Quota) -> dict[str, Any]:
     return {
         "key_name": quota.key_name,
         "expires_at": quota.expires_at,
-        "buckets": [{**asdict(bucket), "remaining_ratio": _ratio(bucket)} for bucket in quota.buckets],
+        "buckets": [{**asdict(bucket), "remaining_ratio": bucket.remaining_ratio} for bucket in quota.buckets],
     }
-
-
-def _ratio(bucket: Bucket) -> float | None:
-    ratio = bucket.remaining_ratio
-    # of a limit next to 0: neither JSON nor a percentage can show it
-    return ratio if ratio is not None and math.isfinite(ratio * 100) else None

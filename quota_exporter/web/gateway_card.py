@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote
 
 from quota_exporter.humanize import amount, counted, duration, figure, percent, relative, utc_time
 from quota_exporter.quota import Problem
@@ -47,7 +46,7 @@ def gateway_card(report: Report, now: float) -> Html:
     age = "" if reading is None else f"polled {relative(-reading['age_seconds'])}"
     header = element(
         "header",
-        element("h2", element("a", label or provider_id, href=f"#{quote(provider_id)}")),
+        element("h2", element("a", label or provider_id, href=f"#{provider_id}")),
         element("code", provider_id) if label != provider_id else "",
         element("span", words, class_="state"),
         element("span", f"owner {report['owner']}", class_="muted") if report["owner"] else "",

@@ -105,3 +105,5 @@ def _open(address: str) -> list[socket.socket]:
         return [socket.create_server(target[:2], family=family) for family, _, _, _, target in found]
     except OSError as error:
         raise ListenError(f"cannot listen on {address}: {error.strerror}; choose --web.listen-address") from None
+    except UnicodeError:
+        raise ListenError(f"cannot listen on {address}: no host can have this name") from None

@@ -152,7 +152,7 @@ def test_set_up_writes_to_standard_error_from_its_level_on(form: LogFormat, monk
     assert "http://localhost:9787" in lines[0]
 
 
-@pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "httpcore.connection", "uvicorn.access", "asyncio"])
+@pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "httpcore.connection", "uvicorn.error", "asyncio"])
 def test_libraries_are_quiet_at_any_level(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even at debug level no library that sees URLs and headers may write about them."""
     stream = io.StringIO()
