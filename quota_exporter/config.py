@@ -16,6 +16,8 @@ DEFAULT_PATHS = (Path("quota-exporter.yml"), Path("/etc/quota-exporter/quota-exp
 
 MAX_CONFIG_BYTES = 32 << 20
 
+_STAND_IN_ID = "unnamed"
+
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
@@ -27,12 +29,16 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One gateway as some file describes it, defaults merged in; `inherited` are the keys they gave."""
+    """One gateway as some file describes it, defaults merged in; `inherited` are the keys they gave.
+
+    Without `is_named` its id is missing or wrong: it is good for no more than finding what else is wrong with it.
+    """
 
     settings: GatewaySettings
     place: Place
     defaults: Defaults
     inherited: frozenset[str]
+    is_named: bool = True
 
     def problem(self, message: str, *keys: str | int) -> ConfigProblem:
         """A problem of this entry or of one of its keys, told where that key stands."""
@@ -110,7 +116,7 @@ def read_entry(
     """Check one gateway, and add what is wrong to `problems`.
 
     An entry with problems comes back without the keys that are wrong, for the checks that are still to come; None
-    when not even its id is known.
+    when it is not even a map.
     """
     place = Place(document, key_path)
     if isinstance(value, dict):
@@ -125,11 +131,16 @@ def read_entry(
             place = Place(document, key_path, spelling)
             value = {ALIASES.get(key, key): item for key, item in value.items()}
     own = validate(GatewaySettings, value, place, problems)
+    is_named = own is not None
+    if own is None and isinstance(value, dict):
+        found: list[ConfigProblem] = []
+        own = validate(GatewaySettings, {**value, "provider_id": _STAND_IN_ID}, place, found)
+        problems += [problem for problem in found if problem not in problems]
     if own is None:
         return None
     inherited = defaults.settings.model_fields_set - own.model_fields_set
     settings = own.model_copy(update={name: getattr(defaults.settings, name) for name in inherited})
-    entry = Entry(settings, place, defaults, frozenset(inherited))
+    entry = Entry(settings, place, defaults, frozenset(inherited), is_named)
     for name in settings.headers:
         if name.lower() == settings.auth.header.lower():
             message = "is the header that auth.header gives to the API key; choose another one"

@@ -127,12 +127,15 @@ class _Draft:
 
     def add_own_entries(self) -> None:
         for entry in self._config.entries:
+            plan = self._plan(entry, self.errors)  # also of entries that end here: to tell all that is wrong
+            if not entry.is_named:
+                continue
             earlier = self._entries.get(entry.settings.provider_id)
-            if earlier is not None:
+            if earlier is None:
+                self._add(entry, plan)
+            else:
                 message = f"{entry.settings.provider_id} is used already, at {earlier.location}; ids must be unique"
                 self.errors.append(entry.problem(message, "provider_id"))
-                continue
-            self._add(entry, self.errors)
 
     def add_opencode_entries(self) -> None:
         if self._opencode is None:
@@ -182,14 +185,18 @@ class _Draft:
         provider_id = entry.settings.provider_id
         earlier = self._entries.get(provider_id)
         if earlier is None:
-            self._add(entry, problems)
+            self._add(entry, self._plan(entry, problems))
         elif provider_id in self.plans:
             own = self.plans[provider_id]
             note = f"is also listed in {entry.location}; {earlier.location.path} decides"
             self.plans[provider_id] = replace(own, notes=(*own.notes, note))
 
-    def _add(self, entry: Entry, problems: list[ConfigProblem]) -> None:
+    def _add(self, entry: Entry, plan: Plan | None) -> None:
         self._entries[entry.settings.provider_id] = entry
+        if plan is not None:
+            self.plans[entry.settings.provider_id] = plan
+
+    def _plan(self, entry: Entry, problems: list[ConfigProblem]) -> Plan | None:
         mapping = self._mapping(entry, problems)
         context = self._ssl_context(entry, problems)
         self._warn_of_unreadable_secrets(entry)
@@ -203,8 +210,10 @@ class _Draft:
             if entry.settings.base_url is None:
                 message = f"{_baseurl_of(entry)} {message}"
             problems.append(entry.problem(message, "base_url"))
-        elif mapping is not None and context is not None:
-            self.plans[settings.provider_id] = Plan(settings, mapping, context, entry.location)
+            return None
+        if mapping is None or context is None:
+            return None
+        return Plan(settings, mapping, context, entry.location)
 
     def _base_url(self, entry: Entry) -> str | None:
         if entry.settings.base_url is not None or self._opencode is None:

@@ -475,7 +475,7 @@ def test_no_plan_or_problem_shows_a_secret(build: Build, canary: str) -> None:
         ),
     )
 
-    assert len(roster.errors) == 2
+    assert len(roster.errors) == 3
     assert len(roster.warnings) == 2
     assert canary not in "\n".join(told((*roster.errors, *roster.warnings)))
     assert canary not in repr(roster) + repr([plan.explicit_key for plan in roster.plans])
@@ -491,6 +491,27 @@ def test_five_thousand_keys_on_one_host_load_in_seconds(build: Build) -> None:
     )
 
     assert told(roster.errors) == ["c.yml:2: defaults.tls.ca_file: names a file that does not exist"]
+
+
+def test_entries_that_cannot_be_used_are_checked_all_the_same(build: Build) -> None:
+    """A wrong or repeated id hides no other problem of its entry, so that one run tells them all."""
+    roster = build(
+        "gateways:\n"
+        "  - {provider_id: a}\n"
+        "  - {provider_id: a, base_url: 'http://8.8.8.8/v1'}\n"
+        "  - {provider_id: b c, mapping: nuetral}\n"
+        "  - {base_url: 'http://9.9.9.9'}\n"
+    )
+
+    assert told(roster.errors) == [
+        f"c.yml:3: gateways[1].base_url: {PUBLIC_HTTP}",
+        "c.yml:3: gateways[1].provider_id: a is used already, at c.yml:2; ids must be unique",
+        f"c.yml:4: gateways[2].provider_id: {ID}",
+        "c.yml:4: gateways[2].mapping: unknown mapping 'nuetral'; did you mean `neutral`?",
+        "c.yml:5: gateways[3].provider_id: is missing; add it",
+        f"c.yml:5: gateways[3].base_url: {PUBLIC_HTTP}",
+    ]
+    assert ids(roster) == ["a"]
 
 
 def test_a_plan_is_a_value(build: Build) -> None:
