@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Mapping as MappingOf
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from quota_exporter.document import ConfigProblem, Document, dotted, parse_yaml
+from quota_exporter.document import ConfigProblem, Document, parse_yaml
 from quota_exporter.expression import Expression, compile_expression, constant
-from quota_exporter.numbers import parse_duration
 from quota_exporter.quota import Kind
+from quota_exporter.validation import Place, validate
+from quota_exporter.values import Duration, Model, QuotaPath
 
 _PRESETS = files("quota_exporter") / "data" / "presets"
-_MESSAGES = {
-    "missing": "is missing; add it",
-    "string_type": "must be text; put the value in quotes",
-    "model_type": "must be a map of keys",
-    "tuple_type": "must be a list",
-    "enum": f"must be one of {', '.join(Kind)}",
-    "literal_error": "must be null_limit",
-}
 
 
 class MappingError(Exception):
@@ -64,13 +52,6 @@ def _amount(value: Any) -> Expression:
     return _expression(value)
 
 
-def _duration(value: Any) -> float:
-    seconds = parse_duration(value) if isinstance(value, str) else None
-    if seconds is None:
-        raise ValueError("must be a duration with its unit, such as 30s or 5m")
-    return seconds
-
-
 def _mapping_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", value):
         raise ValueError("must be 1 to 64 lower-case letters, digits or dashes, a letter or digit first")
@@ -83,28 +64,18 @@ def _bucket_name(value: str) -> str:
     return value
 
 
-def _path(value: str) -> str:
-    if not re.fullmatch(r"/(?!/)[!-~]*", value) or re.search(r"[?#\\]", value) or ".." in value.split("/"):
-        raise ValueError("must start with one / and hold no space, query, fragment or .., as in /quota")
-    return value
-
-
 _Given = BeforeValidator(_given)
 _Expression = Annotated[Annotated[Expression, PlainValidator(_expression)] | None, _Given]
 _Amount = Annotated[Annotated[Expression, PlainValidator(_amount)] | None, _Given]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-class Request(_Model):
+class Request(Model):
     """One GET; `path` is below the gateway's base URL."""
 
-    path: Annotated[str, AfterValidator(_path)]
+    path: QuotaPath
 
 
-class BucketRule(_Model):
+class BucketRule(Model):
     """How a reply becomes one bucket.
 
     `where` tells whether the bucket exists. `currency` is a literal, `currency_from` an expression that goes
@@ -130,8 +101,10 @@ class BucketRule(_Model):
             return value
         if info.data["kind"] is not Kind.COST:
             return cls._refuse_currency(value)
-        if value is None or not re.fullmatch("[A-Z]{3}", value):
-            raise ValueError("must be three capital letters, such as USD; a bucket of kind cost needs it")
+        if value is None:
+            raise ValueError("needs `currency`, as every bucket of kind cost: three capital letters, such as USD")
+        if not re.fullmatch("[A-Z]{3}", value):
+            raise ValueError("must be three capital letters, such as USD")
         return value
 
     @field_validator("currency_from")
@@ -173,7 +146,7 @@ def _some_buckets(buckets: tuple[BucketRule, ...]) -> tuple[BucketRule, ...]:
     return buckets
 
 
-class Mapping(_Model):
+class Mapping(Model):
     """How the replies of one sort of gateway become quotas; `min_interval` is in seconds."""
 
     name: Annotated[str, AfterValidator(_mapping_name)]
@@ -184,7 +157,7 @@ class Mapping(_Model):
     reason: _Expression = None
     key_name: _Expression = None
     expires_at: _Expression = None
-    min_interval: Annotated[float, BeforeValidator(_duration)] = 0.0
+    min_interval: Duration = 0.0
     buckets: Annotated[tuple[BucketRule, ...], Field(strict=False), AfterValidator(_some_buckets)]
 
     @property
@@ -196,14 +169,8 @@ class Mapping(_Model):
 def load_mapping(document: Document) -> Mapping:
     """Compile and check a mapping; raises MappingError with every problem that it has."""
     problems = list(document.problems)
-    try:
-        mapping = Mapping.model_validate(document.value)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            location = detail["loc"]
-            problems.append(ConfigProblem(document.location(location), dotted(location), _message(detail)))
-        raise MappingError(*problems) from None
-    if problems:
+    mapping = validate(Mapping, document.value, Place(document), problems)
+    if mapping is None or problems:
         raise MappingError(*problems)
     return mapping
 
@@ -219,21 +186,3 @@ def load_preset(name: str) -> Mapping:
         raise KeyError(name)
     resource = _PRESETS / f"{name}.yaml"
     return load_mapping(parse_yaml(resource.read_text(encoding="utf-8"), Path(str(resource))))
-
-
-def _message(detail: MappingOf[str, Any]) -> str:
-    kind, location = detail["type"], detail["loc"]
-    if kind == "value_error":
-        return str(detail["ctx"]["error"])
-    if kind == "extra_forbidden":
-        return _unknown_key(location)
-    return _MESSAGES.get(kind) or str(detail["msg"])
-
-
-def _unknown_key(location: tuple[str | int, ...]) -> str:
-    models: dict[Any, type[_Model]] = {"buckets": BucketRule, "requests": Request}
-    known = models.get(location[0] if len(location) > 1 else None, Mapping).model_fields
-    nearest = difflib.get_close_matches(str(location[-1]), known, n=1)
-    if nearest:
-        return f"unknown key; did you mean `{nearest[0]}`?"
-    return f"unknown key; known here: {', '.join(known)}"

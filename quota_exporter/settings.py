@@ -8,9 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     WithJsonSchema,
@@ -29,6 +27,7 @@ from quota_exporter.values import (
     HeaderText,
     LabelText,
     MisplacedError,
+    Model,
     PositiveDuration,
     QuotaPath,
     Scheme,
@@ -70,12 +69,6 @@ ProviderId = Annotated[
     WithJsonSchema({"type": "string", "pattern": _ID_PATTERN, "not": {"const": RESERVED_ID}}),
 ]
 ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
-
-
-class Model(BaseModel):
-    """Base of all models: frozen, no unknown keys, no conversions, no input in error texts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class Auth(Model):
@@ -246,6 +239,8 @@ EnabledProviders = Annotated[
 
 class Options(Model):
     """The config file without its gateways."""
+
+    also_known = ("gateways",)
 
     defaults: GatewayDefaults = Field(GatewayDefaults(), description="Values for gateways that do not set them.")
     gateway_files: list[FilePattern] = Field(

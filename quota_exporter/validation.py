@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from quota_exporter.document import ConfigProblem, Document, KeyPath, dotted
-from quota_exporter.settings import Model, Options
-from quota_exporter.values import MisplacedError
+from quota_exporter.values import MisplacedError, Model
 
 ModelT = TypeVar("ModelT", bound=Model)
 
@@ -26,6 +25,8 @@ _MESSAGES = {
     "model_type": "must be a map of keys; write {{}} for an empty one",
     "dict_type": "must be a map of keys; write {{}} for an empty one",
     "list_type": "must be a list; write [] for an empty one",
+    "tuple_type": "must be a list",
+    "enum": "must be one of {expected}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
     "literal_error": "must be {expected}",
@@ -96,15 +97,15 @@ def _reach(value: Any, keys: KeyPath) -> tuple[KeyPath, Any]:
     return keys, value
 
 
-def _unknown_key(key: str, model: type[BaseModel]) -> str:
-    known = list(model.model_fields) + (["gateways"] if model is Options else [])
+def _unknown_key(key: str, model: type[Model]) -> str:
+    known = [*model.model_fields, *model.also_known]
     nearest = difflib.get_close_matches(key.lower(), known, n=1)
     if nearest:
         return f"unknown key; did you mean `{nearest[0]}`?"
     return f"unknown key; known here: {', '.join(sorted(known))}"
 
 
-def _model_at(model: type[BaseModel], location: tuple[str | int, ...]) -> type[BaseModel]:
+def _model_at(model: type[Model], location: tuple[str | int, ...]) -> type[Model]:
     """The model that a pydantic error location leads to, for naming its keys."""
     for part in location:
         field = model.model_fields.get(str(part))
@@ -113,8 +114,8 @@ def _model_at(model: type[BaseModel], location: tuple[str | int, ...]) -> type[B
     return model
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models_in(annotation: Any) -> Iterator[type[Model]]:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
         yield annotation
     for argument in get_args(annotation):
         yield from _models_in(argument)

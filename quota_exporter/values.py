@@ -1,12 +1,21 @@
-"""The kinds of single values that a config file holds."""
+"""The kinds of values that config files and mappings hold."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from quota_exporter import urls
 from quota_exporter.numbers import parse_duration
@@ -21,6 +30,16 @@ _OWN_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "cookie", "te", "upgrade"}
 )
 _MAX_LABEL_LENGTH = 64
+
+
+class Model(BaseModel):
+    """Base of all models of documents: frozen, no unknown keys, no conversions, no input in error texts.
+
+    `also_known` are keys beside the model's own that its map may hold, read elsewhere.
+    """
+
+    also_known: ClassVar[tuple[str, ...]] = ()
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class MisplacedError(ValueError):

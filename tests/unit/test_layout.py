@@ -14,8 +14,8 @@ PACKAGE = Path(quota_exporter.__file__).parent
 
 # Imports point from the bottom of this list to the top.
 ORDER = [
-    *("quota", "files", "document", "jsonc", "numbers", "reply_text", "expression", "mapping_language", "mapping"),
-    *("urls", "values", "settings", "validation", "config", "opencode", "credentials", "tls", "roster"),
+    *("quota", "files", "document", "jsonc", "numbers", "reply_text", "urls", "values", "validation"),
+    *("expression", "mapping_language", "mapping", "settings", "config", "opencode", "credentials", "tls", "roster"),
     *("resolver", "transport", "reply", "gateway", "fleet", "metrics", "exposition", "exporter"),
     *("advice", "report", "humanize", "web", "web.markup", "web.layout", "web.gateway_card", "web.effective_config"),
     *("web.pages", "web.routes", "web.server", "terminal", "logs", "app", "oneshot", "flags"),

@@ -79,10 +79,10 @@ def test_optional_fields_have_quiet_defaults() -> None:
         ("name: campus", "name: Campus!", "1: name: must be 1 to 64 lower-case letters"),
         ("name: campus", "name: 5", "1: name: must be text"),
         ("description: A gateway.\n", "", "1: description: is missing"),
-        ("path: /budget", "path: budget", "4: requests[0].path: must start with one /"),
-        ("path: /budget", "path: //evil.example", "4: requests[0].path: must start with one /"),
-        ("path: /budget", "path: /a?b=c", "4: requests[0].path: must start with one /"),
-        ("path: /budget", "path: /../admin", "4: requests[0].path: must start with one /"),
+        ("path: /budget", "path: budget", "4: requests[0].path: must start with exactly one /"),
+        ("path: /budget", "path: //evil.example", "4: requests[0].path: must start with exactly one /"),
+        ("path: /budget", "path: /a?b=c", "4: requests[0].path: must start with exactly one /"),
+        ("path: /budget", "path: /../admin", "4: requests[0].path: must not climb with .."),
         ("  - path: /budget", "  - path: /a\n  - path: /b", "3: requests: must hold exactly one request"),
         ("\n  - path: /budget", " []", "3: requests: must hold exactly one request"),
         ("\n  - path: /budget", " /budget", "3: requests: must be a list"),
@@ -90,23 +90,23 @@ def test_optional_fields_have_quiet_defaults() -> None:
         ("- path: /budget", "- {path: /b, method: POST}", "4: requests[0].method: unknown key; known here: path"),
         ("success:", "sucess:", "5: sucess: unknown key; did you mean `success`?"),
         ("error.message", "error.", "6: error: is not valid JMESPath at character 7: the expression is not complete"),
-        ("reason: error.code", "reason:", "7: reason: has no value; give one or remove the line"),
+        ("reason: error.code", "reason:", "7: reason: is empty; give it a value or remove it"),
         ("data.alias", "[data, alias]", "8: key_name: must be an expression, which is text"),
         ("data.expires", "true", "9: expires_at: must be an expression, which is text"),
         ("data.expires", "5", "9: expires_at: must be an expression, which is text"),
-        ("1m30s", "90", "10: min_interval: must be a duration with its unit"),
-        ("1m30s", "1.5h", "10: min_interval: must be a duration with its unit"),
-        ("kind: cost", "kind: money", "12: buckets[0].kind: must be one of tokens, requests, cost, credits"),
+        ("1m30s", "90", "10: min_interval: is not a duration; write a number with its unit"),
+        ("1m30s", "1.5h", "10: min_interval: is not a duration; write a number with its unit"),
+        ("kind: cost", "kind: money", "12: buckets[0].kind: must be one of 'tokens', 'requests', 'cost' or 'credits'"),
         ("name: key", "name: ''", "13: buckets[0].name: must be 1 to 64 letters"),
-        ("    currency: EUR\n", "", "12: buckets[0].currency: must be three capital letters"),
+        ("    currency: EUR\n", "", "12: buckets[0]: needs `currency`"),
         ("currency: EUR", "currency: eur", "14: buckets[0].currency: must be three capital letters"),
         ("data.limit != `0`", "data.limit != null", "16: buckets[0].where: is not valid JMESPath at character 15"),
         ("limit: data.limit", "limit: .inf", "17: buckets[0].limit: is not a finite number"),
         ("limit: data.limit", "limit: yes please", "17: buckets[0].limit: is not valid JMESPath at character 5"),
         ("limit: data.limit", "limit: 5", "18: buckets[0].unlimited: null_limit needs a `limit` that is a plain path"),
         ("limit: data.limit", "limit: a || b", "18: buckets[0].unlimited: null_limit needs a `limit`"),
-        ("null_limit", "always", "18: buckets[0].unlimited: must be null_limit"),
-        ("unlimited: null_limit", "unlimited:", "18: buckets[0].unlimited: has no value"),
+        ("null_limit", "always", "18: buckets[0].unlimited: must be 'null_limit'"),
+        ("unlimited: null_limit", "unlimited:", "18: buckets[0].unlimited: is empty"),
         ("used: data.used", "usd: data.used", "19: buckets[0].usd: unknown key; did you mean `used`?"),
         (
             "    limit: 1000\n    used: data.free\n",
@@ -136,10 +136,12 @@ def test_all_mistakes_are_found_in_one_run() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "just text"])
-def test_a_document_that_is_no_map_is_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "problem"), [("", "is empty"), ("[]", "must be a map of keys"), ("just text", "must be a map of keys")]
+)
+def test_a_document_that_is_no_map_is_refused(text: str, problem: str) -> None:
     """A mapping is a map of keys."""
-    assert problems_of(text)[0].endswith("must be a map of keys")
+    assert problem in problems_of(text)[0]
 
 
 def test_a_mapping_without_buckets_is_refused() -> None:
