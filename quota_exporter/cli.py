@@ -22,11 +22,11 @@ from quota_exporter.config import DEFAULT_PATHS, find_config
 from quota_exporter.demo import run_demo
 from quota_exporter.exporter import ConfigError, Generation, NothingConfiguredError, Sources
 from quota_exporter.files import FileReader
-from quota_exporter.flags import ServeByDefault, duration_option, open_console, telemetry_path
+from quota_exporter.flags import ServeByDefault, config_file_flag, serve_flags
 from quota_exporter.opencode import candidate_paths
 from quota_exporter.resolver import LookupLoop
-from quota_exporter.settings import config_schema
-from quota_exporter.terminal import print_oldest_age, print_reports
+from quota_exporter.schema import config_schema
+from quota_exporter.terminal import open_console, print_oldest_age, print_reports
 from quota_exporter.web.routes import WebOptions
 from quota_exporter.web.server import ListenError, open_sockets
 
@@ -46,15 +46,6 @@ or write quota-exporter.yml and start again:
 """
 
 
-_config_file = click.option(
-    "--config.file",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help=f"Config file.  [default: the first that exists of {', '.join(map(str, DEFAULT_PATHS))}]",
-)
-
-
 @click.group(
     cls=ServeByDefault,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -66,71 +57,7 @@ def main() -> None:
 
 
 @main.command(epilog="A DURATION is a number with its unit, such as 500ms, 10s or 1m30s.")
-@_config_file
-@click.option(
-    "--web.listen-address",
-    "listen_addresses",
-    multiple=True,
-    default=[":9787"],
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Address to listen on; repeatable. No host means all addresses.",
-)
-@click.option(
-    "--web.telemetry-path",
-    "telemetry_path",
-    default="/metrics",
-    show_default=True,
-    metavar="PATH",
-    callback=telemetry_path,
-    help="Path of the metrics.",
-)
-@click.option(
-    "--web.enable-lifecycle",
-    "enable_lifecycle",
-    is_flag=True,
-    show_default="off",
-    help="Allow POST /-/reload. SIGHUP always reloads.",
-)
-@duration_option(
-    "--web.shutdown-timeout", "shutdown_timeout", "1.5s", "Time for scrapes to finish after SIGTERM; then they get 503."
-)
-@duration_option(
-    "--scrape.timeout-offset",
-    "timeout_offset",
-    "500ms",
-    "Answer this much before the scrape timeout that Prometheus sends.",
-)
-@click.option(
-    "--config.enable-auto-reload",
-    "auto_reload",
-    is_flag=True,
-    show_default="off",
-    help="Reload when a config file changes.",
-)
-@duration_option(
-    "--config.auto-reload-interval",
-    "auto_reload_interval",
-    "30s",
-    "How often to look for changed config files.",
-    above_zero=True,
-)
-@click.option(
-    "--log.level",
-    "log_level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    default="info",
-    show_default=True,
-    help="Least severity to log.",
-)
-@click.option(
-    "--log.format",
-    "log_format",
-    type=click.Choice(["logfmt", "json"]),
-    default="logfmt",
-    show_default=True,
-    help="Format of the log, which goes to standard error.",
-)
+@serve_flags
 def serve(
     *,
     config_file: Path | None,
@@ -157,7 +84,7 @@ def serve(
 
 
 @main.command(short_help="Check config, API keys and mappings.")
-@_config_file
+@config_file_flag
 @click.option("--online", is_flag=True, help="Also poll each gateway once.")
 def check(*, config_file: Path | None, online: bool) -> None:
     """Check config, API keys and mappings; exit status 1 when anything is wrong."""
@@ -172,7 +99,7 @@ def check(*, config_file: Path | None, online: bool) -> None:
 
 
 @main.command(short_help="Poll gateways once, now.")
-@_config_file
+@config_file_flag
 @click.argument("provider_ids", metavar="[PROVIDER_ID]...", nargs=-1)
 @click.option(
     "--format",

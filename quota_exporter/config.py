@@ -57,7 +57,8 @@ class Config:
     """What the exporter's own files say; `document` is None when there is no config file.
 
     `lists_gateways` tells an explicit empty list from no list. `problems` holds all that is wrong; entries
-    and options hold what could still be read, so that cross checks find the rest in the same run.
+    and options hold what could still be read, so that cross checks find the rest in the same run. `warnings`
+    are of what is right and perhaps not meant.
     """
 
     document: Document | None
@@ -65,6 +66,7 @@ class Config:
     entries: tuple[Entry, ...]
     lists_gateways: bool
     problems: tuple[ConfigProblem, ...]
+    warnings: tuple[ConfigProblem, ...] = ()
 
     @property
     def defaults(self) -> Defaults:
@@ -83,6 +85,7 @@ def find_config(explicit: Path | None) -> Path | None:
 def read_config(path: Path | None, files: FileReader) -> Config:
     """Read the config file and the gateway files that it names; problems are collected, never raised."""
     problems: list[ConfigProblem] = []
+    warnings: list[ConfigProblem] = []
     document = None
     if path is not None:
         document = _read_document(path, files, problems, hint="check --config.file")
@@ -96,13 +99,13 @@ def read_config(path: Path | None, files: FileReader) -> Config:
     options = _read_options(content, place, problems)
     defaults = Defaults(options.defaults, Place(document, ("defaults",)))
     entries = _read_entries(content.get("gateways", []), document, ("gateways",), defaults, problems)
-    for gateway_file in _gateway_files(options, place, problems):
+    for gateway_file in _gateway_files(content.get("gateway_files"), options, place, problems, warnings):
         listing = _read_document(gateway_file, files, problems, hint="gateway_files names it")
         if listing is not None:
             values = [] if listing.value is None else listing.value
             entries += _read_entries(values, listing, (), defaults, problems)
     lists_gateways = "gateways" in content or bool(options.gateway_files)
-    return Config(document, options, tuple(entries), lists_gateways, tuple(problems))
+    return Config(document, options, tuple(entries), lists_gateways, tuple(problems), tuple(warnings))
 
 
 def config_files(path: Path, options: Options) -> list[Path]:
@@ -194,12 +197,18 @@ def _read_document(path: Path, files: FileReader, problems: list[ConfigProblem],
     return document
 
 
-def _gateway_files(options: Options, place: Place, problems: list[ConfigProblem]) -> list[Path]:
+def _gateway_files(
+    listed: Any, options: Options, place: Place, problems: list[ConfigProblem], warnings: list[ConfigProblem]
+) -> list[Path]:
     found: dict[Path, None] = {}
     own_path = place.document.path
-    for index, pattern in enumerate(options.gateway_files):
+    for pattern in options.gateway_files:
+        index = listed.index(pattern)  # options lack what is wrong in the list
         matches = _matching(pattern, own_path.parent)
-        if not matches and not glob.has_magic(pattern):
+        if not matches and glob.has_magic(pattern):
+            message = "matches no file; its gateways are watched once there is one and the config is read again"
+            warnings.append(place.problem(message, "gateway_files", index))
+        elif not matches:
             problems.append(place.problem("names a file that does not exist", "gateway_files", index))
         if any(match.absolute() == own_path.absolute() for match in matches):
             message = "matches this file itself; keep the lists of gateways elsewhere, as in conf.d/*.yml"
@@ -209,6 +218,5 @@ def _gateway_files(options: Options, place: Place, problems: list[ConfigProblem]
 
 
 def _matching(pattern: str, folder: Path) -> list[Path]:
-    # Path.glob takes no absolute patterns
-    paths = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
+    paths = glob.glob(str(Path(pattern).expanduser()), root_dir=folder, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute patterns
     return [folder / path for path in sorted(paths)]

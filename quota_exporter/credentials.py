@@ -1,4 +1,4 @@
-"""Which API key a gateway uses, and what was checked to find it."""
+"""Which API key a gateway uses, with what was checked to find it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from quota_exporter.files import MAX_SECRET_BYTES, FileProblem, FileReader
 from quota_exporter.opencode import KeyCandidate, OpenCode
 from quota_exporter.quota import KeySource
 
-_UNSENDABLE = "holds characters that an HTTP header cannot carry"
+_UNSENDABLE = "holds a space or another character that no API key has; give the key alone"
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -62,8 +62,8 @@ def resolve(
 ) -> Credential:
     """Return the first key that is not blank, read anew from its source.
 
-    An explicit source is the only one that is looked at. A key that no HTTP header can carry ends the search:
-    it is set, so to use another one would be a guess.
+    An explicit source is the only one that is looked at. A key with a character that no key has ends the
+    search: it is set, so to use another one would be a guess.
     """
     if explicit is None:
         candidates = _usual_sources(provider_id, environ, opencode)

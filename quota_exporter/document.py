@@ -1,4 +1,4 @@
-"""YAML text made into values that know their file and line."""
+"""Documents, whose values know their file and line, read from YAML."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 import yaml
+
+from quota_exporter.reply_text import clean_text
 
 KeyPath: TypeAlias = tuple[str | int, ...]  # a key of a mapping is text, an item of a list is its index
 
@@ -73,11 +75,23 @@ def dotted(key_path: KeyPath) -> str:
     for step in key_path:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif re.fullmatch(r"[\w-]+", step):
-            text += f".{step}" if text else step
+        elif re.fullmatch(r"[\w-]+", shown := shown_key(step)):
+            text += f".{shown}" if text else shown
         else:
-            text += f"[{json.dumps(step)}]"
+            text += f"[{json.dumps(shown)}]"
     return text
+
+
+def shown_key(key: str) -> str:
+    """Return a key as it may be shown, with dots for what may be a secret: all that follows a colon may be one.
+
+    YAML reads `{api_key:sk-1}`, where a space is missing, as one long key.
+    """
+    name, colon, _ = key.partition(":")
+    shown = clean_text(name, ())
+    if shown is None:
+        return "..."
+    return f"{shown}:..." if colon else shown
 
 
 def fail(path: Path, line: int | None, message: str) -> NoReturn:
@@ -92,9 +106,6 @@ def line_of(text: str, position: int) -> int:
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 HALF_PAIR = "holds half of a surrogate pair (\\ud800 to \\udfff), which is not text"
-
-# YAML
-
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -104,6 +115,7 @@ _INF_NAN = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _HINTS = {
     "cannot start any token": "indent with spaces, not tabs, and quote text that starts with @, ` or %",
     "mapping values are not allowed": "check the indentation, and quote text that holds a colon and a space",
+    "could not find expected ':'": "check the indentation, and write a space after each colon that ends a key",
 }
 _QUOTED_TEXT = re.compile(r"'(?!<)[^']{3,}'")
 

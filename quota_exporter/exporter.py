@@ -1,4 +1,4 @@
-"""The config generation in force, and how it is replaced by the next."""
+"""The config generation in force until the next one replaces it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from quota_exporter.transport import Route, Transport, open_transport
 from quota_exporter.urls import origin_of
 
 _LOG = logging.getLogger(__name__)
-_DRAIN_SECONDS = 60.0  # longer than scrapes last
+_DRAIN_SECONDS = 300.0  # longer than scrapes usually last
 
 
 class ConfigError(Exception):
@@ -75,8 +75,10 @@ class Generation:
     async def close(self) -> None:
         """Let the scrapes and polls in flight end, within bounds, then close the connections."""
         await self.fleet.drain(_DRAIN_SECONDS)
-        for transport in self.transports:
-            await transport.aclose()
+        closed = await asyncio.gather(*(transport.aclose() for transport in self.transports), return_exceptions=True)
+        for error in closed:
+            if error is not None:
+                _LOG.warning("a connection could not be closed", extra={"error": type(error).__name__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,6 @@ def load(sources: Sources) -> Loaded:
         opencode = OpenCode(sources.opencode_paths, sources.files, sources.environ)
     roster = build_roster(config, opencode, environ=sources.environ, files=sources.files)
     return Loaded(sources, config, opencode, roster)
-
-
-def start_generation(sources: Sources) -> Generation:
-    """Load everything anew and start it, with the errors of `start`."""
-    return start(load(sources))
 
 
 def start(loaded: Loaded) -> Generation:
@@ -175,10 +172,9 @@ class Exporter:
         self.metrics = ExporterMetrics(__version__)
         self._reloading = asyncio.Lock()
         self._retired: dict[asyncio.Task[None], Generation] = {}
-        loaded = load(sources)
-        self._options = loaded.config.options
+        self._loaded = load(sources)
         self._seen = self.fingerprint()
-        self._adopt(start(loaded))
+        self._adopt(start(self._loaded))
 
     @property
     def generation(self) -> Generation:
@@ -189,18 +185,15 @@ class Exporter:
         """Replace the generation; on ConfigError the old one stays in force."""
         async with self._reloading:
             previous = self._generation
-            before = self.fingerprint()
-            loaded = await asyncio.to_thread(load, self._sources)
-            # also of a config that is refused: the file that will be mended may be one that only it names
-            self._options = loaded.config.options
-            # as they were before: what was written while they were read is a change for the next look
-            self._seen = {path: before.get(path, digest) for path, digest in self.fingerprint().items()}
             try:
-                generation = await asyncio.to_thread(start, loaded)
+                generation = await asyncio.to_thread(self._load_next)
             except ConfigError as error:
                 self.metrics.config_rejected()
                 for problem in str(error).splitlines():
                     _LOG.error("config refused, the last good one stays", extra={"problem": problem})
+                raise
+            except Exception:
+                self.metrics.config_rejected()
                 raise
             generation.fleet.inherit(previous.fleet)
             self._adopt(generation)
@@ -209,16 +202,31 @@ class Exporter:
             closing.add_done_callback(self._retired.pop)
 
     def has_changed(self) -> bool:
-        """Whether a config file is another than at the last load."""
+        """Whether a file that is read at a load only is another than at the last load; reads files."""
         return self.fingerprint() != self._seen
 
     def fingerprint(self) -> dict[Path, str]:
-        """What the config files hold now, by path and in a form to compare."""
-        sources, options = self._sources, self._options
-        paths = [] if sources.config_path is None else config_files(sources.config_path, options)
-        if options.opencode == "auto":
+        """What the files hold now that are read at a load only, by path and in a form to compare.
+
+        Reads files: call it in a thread while the loop serves.
+        """
+        sources, loaded = self._sources, self._loaded
+        paths: list[Path | None] = []
+        if sources.config_path is not None:
+            paths += config_files(sources.config_path, loaded.config.options)
+        if loaded.opencode is not None:
             paths += sources.opencode_paths.config_files
-        return {path: _digest(path, sources.files) for path in paths}
+        for tls in {plan.settings.tls for plan in loaded.roster.plans}:
+            paths += [tls.ca_file, tls.cert_file, tls.key_file]
+        return {path: _digest(path, sources.files) for path in paths if path is not None}
+
+    def _load_next(self) -> Generation:
+        before = self.fingerprint()
+        # also of a config that is refused: the file that will be mended may be one that only it names
+        self._loaded = load(self._sources)
+        # as they were before: what was written while they were read is a change for the next look
+        self._seen = {path: before.get(path, digest) for path, digest in self.fingerprint().items()}
+        return start(self._loaded)
 
     async def close(self) -> None:
         """End all polls and connections, also those of generations that a reload has replaced."""

@@ -1,23 +1,19 @@
-"""The kinds of command-line flags, and the terminal they print to."""
+"""The flags of the command line."""
 
 from __future__ import annotations
 
-import io
 import re
-import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
+from quota_exporter.config import DEFAULT_PATHS
 from quota_exporter.numbers import parse_duration
 from quota_exporter.web.routes import FIXED_PATHS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-_TERMINAL_WIDTH = 80
-_PAGE_WIDTH = 240
 
 
 class ServeByDefault(click.Group):
@@ -30,19 +26,80 @@ class ServeByDefault(click.Group):
         return super().parse_args(ctx, args)
 
 
-def telemetry_path(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    """Check the path of the metrics; click.BadParameter when it is none, or one of the exporter's other paths."""
-    if value in FIXED_PATHS:
-        raise click.BadParameter(f"{value} is another page of the exporter; choose a path beside it, such as /metrics")
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value):
-        raise click.BadParameter("write a path of letters, digits and . _ ~ - such as /metrics")
-    return value
+def config_file_flag(command: Command) -> Command:
+    """Give a command the flag that names its config file: `config_file`, a path or None."""
+    return click.option(
+        "--config.file",
+        "config_file",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help=f"Config file.  [default: the first that exists of {', '.join(map(str, DEFAULT_PATHS))}]",
+    )(command)
 
 
-def duration_option(
+def serve_flags(command: Command) -> Command:
+    """Give a command all flags of `serve`; durations reach it in seconds."""
+    flags = (
+        config_file_flag,
+        click.option(
+            "--web.listen-address",
+            "listen_addresses",
+            multiple=True,
+            default=[":9787"],
+            show_default=True,
+            metavar="HOST:PORT",
+            help="Address to listen on; repeatable. No host means all addresses.",
+        ),
+        click.option(
+            "--web.telemetry-path",
+            "telemetry_path",
+            default="/metrics",
+            show_default=True,
+            metavar="PATH",
+            callback=_telemetry_path,
+            help="Path of the metrics.",
+        ),
+        _switch("--web.enable-lifecycle", "enable_lifecycle", "Allow POST /-/reload. SIGHUP always reloads."),
+        _duration(
+            "--web.shutdown-timeout",
+            "shutdown_timeout",
+            "1.5s",
+            "Time for scrapes to finish after SIGTERM; then they get 503.",
+        ),
+        _duration(
+            "--scrape.timeout-offset",
+            "timeout_offset",
+            "500ms",
+            "Answer this much before the scrape timeout that Prometheus sends.",
+        ),
+        _switch("--config.enable-auto-reload", "auto_reload", "Reload when a config file changes."),
+        _duration(
+            "--config.auto-reload-interval",
+            "auto_reload_interval",
+            "30s",
+            "How often to look for changed config files.",
+            above_zero=True,
+        ),
+        _choice("--log.level", "log_level", "info", ("debug", "info", "warning", "error"), "Least severity to log."),
+        _choice("--log.format", "log_format", "logfmt", ("logfmt", "json"), "Format of the log on standard error."),
+    )
+    for flag in reversed(flags):  # the last one applied comes first in the help
+        command = flag(command)
+    return command
+
+
+def _switch(flag: str, name: str, text: str) -> Callable[[Command], Command]:
+    return click.option(flag, name, is_flag=True, show_default="off", help=text)
+
+
+def _choice(flag: str, name: str, default: str, words: tuple[str, ...], text: str) -> Callable[[Command], Command]:
+    return click.option(flag, name, type=click.Choice(words), default=default, show_default=True, help=text)
+
+
+def _duration(
     flag: str, name: str, default: str, text: str, *, above_zero: bool = False
 ) -> Callable[[Command], Command]:
-    """An option whose value is a duration, given to the command in seconds."""
+    """A flag whose value is a duration, given to the command in seconds."""
 
     def seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
         duration = _seconds(value)
@@ -55,16 +112,12 @@ def duration_option(
     return click.option(flag, name, callback=seconds, default=default, show_default=True, metavar="DURATION", help=text)
 
 
-def open_console() -> Console:
-    """The terminal, or a page wide enough for the longest rows when the output goes elsewhere.
-
-    A terminal that is narrower than usual breaks the lines itself, which is better than cut numbers.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # not every terminal has bars and all letters of labels
-    console = Console(highlight=False, soft_wrap=True)
-    console.width = max(console.width, _TERMINAL_WIDTH if console.is_terminal else _PAGE_WIDTH)
-    return console
+def _telemetry_path(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    if value in FIXED_PATHS:
+        raise click.BadParameter(f"{value} is another page of the exporter; choose a path beside it, such as /metrics")
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value):
+        raise click.BadParameter("write a path of letters, digits and . _ ~ - such as /metrics")
+    return value
 
 
 def _seconds(text: str) -> float | None:

@@ -18,6 +18,10 @@ from quota_exporter.quota import Failure, GatewayStatus, KeySource, Quota, Readi
 # A failure is remembered at least this long, so that scrapes that wait together do not retry in turn.
 FAILURE_MEMORY_SECONDS = 1.0
 
+# A reading that came too late for its scrape is shown by the next that would have none, as long as Prometheus
+# itself would look back for it.
+LATE_READING_SECONDS = 300.0
+
 # Between so many polls others get their turn: a thousand requests sent in one go would bring as many replies at once.
 _STARTED_AT_ONCE = 20
 
@@ -44,9 +48,15 @@ class Member:
 
 @dataclass(slots=True)
 class _State:
-    """What is remembered of one member; times are those of the monotonic clock but for `last_success`."""
+    """What is remembered of one member; times are those of the monotonic clock but for `last_success`.
+
+    `has_slot` tells whether the poll in flight has come to its turn. `is_unseen` marks a reading that came when all
+    who asked for it had given up.
+    """
 
     poll: asyncio.Task[Reading] | None = None
+    has_slot: bool = False
+    is_unseen: bool = False
     credential: Credential | None = None
     reading: Reading | None = None
     read_at: float = 0.0
@@ -66,6 +76,7 @@ class Fleet:
         self._states = {provider_id: _State() for provider_id in self._members}
         self._monotonic = monotonic
         self._asked: set[asyncio.Future[None]] = set()
+        self._late: frozenset[str] = frozenset()
 
     @property
     def members(self) -> Mapping[str, Member]:
@@ -87,9 +98,10 @@ class Fleet:
     async def statuses(self, provider_ids: Iterable[str], deadline: float | None) -> list[GatewayStatus]:
         """Poll these gateways where a new reading is due, and wait for them at most `deadline` seconds.
 
-        With None each is waited for as long as its own timeout allows. A poll that is not done by the deadline is
-        shown as timed out in this answer alone: it goes on, and its reading is for the scrapes after. Cancelling
-        the caller cancels no poll. KeyError for an unknown id.
+        With None each is waited for until it is done: once it has its turn among the keys of its origin, its own
+        timeout bounds it. A poll that is not done by the deadline is shown as timed out in this answer alone. It
+        goes on, and where the next scrape is too short as well, that one shows the reading that came in between.
+        Cancelling the caller cancels no poll. KeyError for an unknown id.
         """
         answered = asyncio.get_running_loop().create_future()
         self._asked.add(answered)
@@ -119,6 +131,9 @@ class Fleet:
         for poll in polls:
             poll.cancel()
         await asyncio.gather(*polls, return_exceptions=True)
+        for state in self._states.values():
+            if state.poll is not None and state.poll.done():
+                state.poll = None  # cancelled before its first step
 
     def _polls(self) -> list[asyncio.Task[Reading]]:
         return [state.poll for state in self._states.values() if state.poll is not None]
@@ -136,7 +151,17 @@ class Fleet:
             spent = self._monotonic() - started
             await asyncio.wait(polls, timeout=None if deadline is None else max(0.0, deadline - spent))
         waited = self._monotonic() - started
-        return [self._status(*asked, waited) for asked in zip(provider_ids, sources, strict=True)]
+        asked = list(zip(provider_ids, sources, strict=True))
+        self._tell_late([name for name, source in asked if isinstance(source, asyncio.Task) and not source.done()])
+        return [self._status(provider_id, source, waited) for provider_id, source in asked]
+
+    def _tell_late(self, provider_ids: list[str]) -> None:
+        """Log who missed a scrape's deadline, when that is not the same as at the scrape before."""
+        late = frozenset(provider_ids)
+        if late and late != self._late:
+            extra = {"gateways": len(late), "first": provider_ids[0]}
+            _LOG.warning("the scrape ended before these polls; see timeout and max_concurrency", extra=extra)
+        self._late = late
 
     def _poll_if_due(self, provider_id: str) -> Reading | asyncio.Task[Reading]:
         """Return the poll to wait for, or the reading that makes one needless."""
@@ -165,14 +190,18 @@ class Fleet:
     async def _poll(self, member: Member, state: _State, credential: Credential) -> Reading:
         try:
             async with member.slots:
+                state.has_slot = True
                 reading = await member.gateway.poll(credential)
-            return self._record(member, state, reading)
+        except Exception as error:  # noqa: BLE001 - no bug in one poll may cost another gateway its series
+            reading = _failed(member, credential.source, 0.0, bug(member.provider_id, error))
         finally:
-            state.poll = None
+            state.poll, state.has_slot = None, False
+        return self._record(member, state, reading)
 
     def _record(self, member: Member, state: _State, reading: Reading) -> Reading:
         was_failing = state.reading is not None and state.reading.failure is not None
         state.reading, state.read_at, state.paused_until = reading, self._monotonic(), 0.0
+        state.is_unseen = True
         state.polls += 1
         if reading.failure is None:
             state.quota, state.quota_at, state.last_success = reading.quota, state.read_at, reading.at
@@ -196,13 +225,21 @@ class Fleet:
 
     def _status(self, provider_id: str, source: Reading | asyncio.Task[Reading], waited: float) -> GatewayStatus:
         member, state = self._members[provider_id], self._states[provider_id]
+        if isinstance(source, asyncio.Task):
+            if source.done() and not source.cancelled():
+                source = source.result()
+            elif state.reading is not None and self._is_late_reading(state):
+                source = state.reading
         if isinstance(source, Reading):
+            state.is_unseen = False
             return self._shown(member, state, source)
-        if source.done() and not source.cancelled():
-            return self._shown(member, state, source.result())
         assert state.credential is not None  # noqa: S101 - a poll in flight has set it
-        late = Failure(Reason.TIMEOUT, f"no reading within the {waited:.1f} s that the scrape allows")
+        why = "in progress" if state.has_slot else "waiting for other keys of its origin"
+        late = Failure(Reason.TIMEOUT, f"the poll was still {why} when the scrape ended after {waited:.1f} s")
         return self._shown(member, state, _failed(member, state.credential.source, waited, late))
+
+    def _is_late_reading(self, state: _State) -> bool:
+        return state.is_unseen and self._monotonic() - state.read_at <= LATE_READING_SECONDS
 
     def _shown(self, member: Member, state: _State, reading: Reading) -> GatewayStatus:
         quota = reading.quota

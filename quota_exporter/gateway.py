@@ -22,7 +22,8 @@ import httpx
 from quota_exporter import __version__
 from quota_exporter.credentials import Credential
 from quota_exporter.files import MAX_SECRET_BYTES, FileProblem, FileReader
-from quota_exporter.mapping import Mapping, classify_error, map_reply
+from quota_exporter.mapping import classify_error, map_reply
+from quota_exporter.mapping_language import ReplyMapping
 from quota_exporter.quota import Failure, Quota, Reading, Reason
 from quota_exporter.reply import BadReplyError, parse_json, read_body
 from quota_exporter.settings import GatewaySettings
@@ -30,6 +31,7 @@ from quota_exporter.settings import GatewaySettings
 MAX_PAUSE_SECONDS = 300.0
 
 _MIN_SECRET_LENGTH = 8
+_ERROR_BODY_SECONDS = 1.0
 
 _LOG = logging.getLogger(__name__)
 _OK = 200
@@ -56,7 +58,7 @@ class Gateway:
     """
 
     settings: GatewaySettings
-    mapping: Mapping
+    mapping: ReplyMapping
     url: str | None
     transport: httpx.AsyncBaseTransport
     files: FileReader
@@ -129,8 +131,9 @@ class Gateway:
     async def _http_error(self, response: httpx.Response, secrets: tuple[str, ...]) -> Failure:
         status = response.status_code
         try:
-            reply = parse_json(await _body(response))
-        except (BadReplyError, httpx.HTTPError):
+            async with asyncio.timeout(_ERROR_BODY_SECONDS):
+                reply = parse_json(await _body(response))
+        except (BadReplyError, httpx.HTTPError, OSError):  # TimeoutError is an OSError
             reply = None  # the status alone tells enough
         said_reason, message = classify_error(self.mapping, reply, secrets=secrets)
         default = Reason.SERVER_ERROR if status >= _INTERNAL_SERVER_ERROR else Reason.HTTP_ERROR
@@ -223,7 +226,7 @@ def _known_cause(cause: BaseException) -> Failure | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return Failure(Reason.TLS, f"the gateway's certificate is refused: {cause.verify_message}")
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        words: str | None = cause.reason  # typeshed does not know that it may be None
+        words: str | None = getattr(cause, "reason", None)  # only OpenSSL's own errors have one
         return Failure(Reason.TLS, f"no TLS connection: {(words or 'unknown reason').replace('_', ' ').lower()}")
     if isinstance(cause, socket.gaierror):
         return Failure(Reason.DNS, "the host name cannot be resolved")

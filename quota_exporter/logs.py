@@ -19,8 +19,12 @@ _OWN_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {
     "color_message",
 }
 _BARE = re.compile(r"[^\s\"=\\]+")
-# httpx logs whole URLs at INFO, httpcore headers at DEBUG
-_CHATTY = ("httpx", "httpcore", "asyncio", "uvicorn")
+_LEAST_LEVELS = {
+    "httpx": logging.WARNING,  # whole URLs at INFO
+    "httpcore": logging.WARNING,  # headers at DEBUG
+    "asyncio": logging.WARNING,
+    "uvicorn": logging.ERROR,  # a warning for each request that is not HTTP, which anyone can send
+}
 
 
 class StructuredFormatter(logging.Formatter):
@@ -53,8 +57,8 @@ def set_up(level: str, form: LogFormat) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, least in _LEAST_LEVELS.items():
+        logging.getLogger(name).setLevel(least)
 
 
 def _message(record: logging.LogRecord) -> str:

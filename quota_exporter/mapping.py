@@ -8,28 +8,10 @@ from enum import Enum
 from typing import Any
 
 from quota_exporter.expression import Evaluation, Expression, Nothing, is_true
-from quota_exporter.mapping_language import (
-    BucketRule,
-    Mapping,
-    MappingError,
-    load_mapping,
-    load_preset,
-    preset_names,
-)
+from quota_exporter.mapping_language import BucketRule, ReplyMapping
 from quota_exporter.numbers import parse_number, parse_period, parse_time
 from quota_exporter.quota import Bucket, Dropped, Failure, Kind, Problem, Quota, Reason
 from quota_exporter.reply_text import clean_message, clean_text
-
-__all__ = [
-    "BucketRule",
-    "Mapping",
-    "MappingError",
-    "classify_error",
-    "load_mapping",
-    "load_preset",
-    "map_reply",
-    "preset_names",
-]
 
 _REASONS = {
     Reason.KEY_EXPIRED: "the gateway says that the key has expired",
@@ -53,7 +35,7 @@ _Amount = float | _Absent
 
 
 def map_reply(
-    mapping: Mapping, body: Any, *, http_status: int, secrets: tuple[str, ...], now: float, max_buckets: int
+    mapping: ReplyMapping, body: Any, *, http_status: int, secrets: tuple[str, ...], now: float, max_buckets: int
 ) -> Quota | Failure:
     """Return the quota that a reply's JSON holds, or why it holds none; never raises.
 
@@ -83,7 +65,7 @@ def map_reply(
     return Failure(*failure, dropped=tuple(reader.dropped))
 
 
-def classify_error(mapping: Mapping, body: Any, *, secrets: tuple[str, ...]) -> tuple[Reason | None, str | None]:
+def classify_error(mapping: ReplyMapping, body: Any, *, secrets: tuple[str, ...]) -> tuple[Reason | None, str | None]:
     """Return what an error reply's JSON says: the reason, if it gives one, and its message if safe to show."""
     # An error has nothing to do with calendar intervals, so any time will do.
     reason, _, message = _error_of(mapping, Evaluation(body, now=0.0), secrets)
@@ -91,7 +73,7 @@ def classify_error(mapping: Mapping, body: Any, *, secrets: tuple[str, ...]) -> 
 
 
 def _error_of(
-    mapping: Mapping, evaluation: Evaluation, secrets: tuple[str, ...]
+    mapping: ReplyMapping, evaluation: Evaluation, secrets: tuple[str, ...]
 ) -> tuple[Reason | None, bool, str | None]:
     """Return the reason, whether there is an error at all, and its message if that may be shown."""
     code = None if mapping.reason is None else evaluation.value(mapping.reason)
@@ -102,7 +84,7 @@ def _error_of(
     return reason, True, clean_message(error, secrets)
 
 
-def _paths(mapping: Mapping) -> str:
+def _paths(mapping: ReplyMapping) -> str:
     amounts = (amount for rule in mapping.buckets for amount in (rule.limit, rule.used, rule.remaining))
     paths = list(dict.fromkeys(amount.text for amount in amounts if amount is not None and amount.path))
     if len(paths) > _MAX_PATHS_NAMED:

@@ -146,7 +146,7 @@ def _some_buckets(buckets: tuple[BucketRule, ...]) -> tuple[BucketRule, ...]:
     return buckets
 
 
-class Mapping(Model):
+class ReplyMapping(Model):
     """How the replies of one sort of gateway become quotas; `min_interval` is in seconds."""
 
     name: Annotated[str, AfterValidator(_mapping_name)]
@@ -166,10 +166,10 @@ class Mapping(Model):
         return self.requests[0].path
 
 
-def load_mapping(document: Document) -> Mapping:
+def load_mapping(document: Document) -> ReplyMapping:
     """Compile and check a mapping; raises MappingError with every problem that it has."""
     problems = list(document.problems)
-    mapping = validate(Mapping, document.value, Place(document), problems)
+    mapping = validate(ReplyMapping, document.value, Place(document), problems)
     if mapping is None or problems:
         raise MappingError(*problems)
     return mapping
@@ -180,7 +180,7 @@ def preset_names() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in _PRESETS.iterdir()))
 
 
-def load_preset(name: str) -> Mapping:
+def load_preset(name: str) -> ReplyMapping:
     """Load a mapping that ships with the package, anew on each call; raises KeyError for an unknown name."""
     if name not in preset_names():
         raise KeyError(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -162,18 +161,13 @@ class _Series:
         self._values: dict[str, dict[tuple[str, ...], float]] = {family.name: {} for family in FAMILIES}
 
     def add(self, name: str, labels: tuple[str, ...], value: float | None) -> None:
-        """Take one sample, unless it has no value or is a quotient that left the range of floats."""
-        if value is not None and math.isfinite(value):
-            self._values[name].setdefault(tuple(map(_encodable, labels)), value)
+        """Take one sample, unless it has no value."""
+        if value is not None:
+            self._values[name].setdefault(labels, value)
 
     def metrics(self) -> list[Metric]:
         """Families that have samples, in the order of the table."""
         return [_metric(family, self._values[family.name]) for family in FAMILIES if self._values[family.name]]
-
-
-def _encodable(text: str) -> str:
-    # Half a surrogate pair, as JSON may hold, has no UTF-8 form: one of them would cost the whole scrape.
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _metric(family: Family, values: Mapping[tuple[str, ...], float]) -> Metric:
@@ -241,8 +235,7 @@ def _add_bucket(series: _Series, gauges: tuple[str, str], bucket: Bucket) -> Non
 def _add_counters(series: _Series, provider_id: str, status: GatewayStatus) -> None:
     series.add("llm_quota_polls_total", (provider_id,), status.polls)
     for reason, count in status.failures:
-        if count > 0:
-            series.add("llm_quota_poll_failures_total", (provider_id, reason), count)
+        series.add("llm_quota_poll_failures_total", (provider_id, reason), count)
 
 
 class ExporterMetrics:

@@ -29,6 +29,7 @@ _SECONDS_OF_UNIT = {
 _DAY = timedelta(days=1)
 _MILLISECONDS_ABOVE = 1e11  # as seconds this would be the year 5138
 _END_OF_TIME = 253_402_300_800.0  # the year 10000
+_LONGEST_PERIOD = 100 * _SECONDS_OF_UNIT["y"]
 
 
 def parse_number(value: object) -> float | None:
@@ -95,17 +96,17 @@ def parse_duration(text: str) -> float | None:
 
 
 def parse_period(value: object, now: float) -> float | None:
-    """Return the length of a bucket's period in seconds, above 0, or None when `value` does not tell one.
+    """Return the length of a bucket's period in seconds, or None when `value` does not tell one.
 
     It may be seconds, a duration, or `daily`, `weekly`, `monthly`; a month is as long as the UTC month that
-    `now` is in.
+    `now` is in. A period lasts longer than nothing, and at most 100 years.
     """
     seconds = parse_number(value)
     if seconds is None and isinstance(value, str):
         seconds = _length_of_interval(value, now)
         if seconds is None:
             seconds = parse_duration(value)
-    return seconds if seconds is not None and seconds > 0 else None
+    return seconds if seconds is not None and 0 < seconds <= _LONGEST_PERIOD else None
 
 
 def _length_of_interval(word: str, now: float) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import http.client
-import json
 import time
 import urllib.error
 import urllib.request
@@ -14,11 +13,11 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from quota_exporter.exporter import Generation, Sources, load, start, start_generation
+from quota_exporter.exporter import Generation, Sources, load, start
 from quota_exporter.exposition import Families, Format, encode
 from quota_exporter.humanize import counted
 from quota_exporter.metrics import gateway_families
-from quota_exporter.report import gateway_report
+from quota_exporter.report import gateway_report, read_status
 
 _STATUS_TIMEOUT_SECONDS = 15
 _T = TypeVar("_T")
@@ -39,7 +38,7 @@ async def poll(
 
     Raises ConfigError when the config cannot be used, UnknownGatewayError for an unknown id.
     """
-    generation = start_generation(sources)
+    generation = start(load(sources))
     wanted = list(dict.fromkeys(provider_ids)) or list(generation.plans)
     for provider_id in wanted:
         if provider_id not in generation.plans:
@@ -96,12 +95,11 @@ def fetch_status(url: str) -> tuple[list[dict[str, Any]], float]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=_STATUS_TIMEOUT_SECONDS) as response:
-            status = json.load(response)
-        return list(status["gateways"]), float(status["time"])
+            return read_status(response.read())
     except urllib.error.HTTPError as error:
         answer = f"{url} answers with HTTP {error.code}"
         error.close()
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+    except (OSError, http.client.HTTPException, ValueError, RecursionError):
         answer = f"no quota-exporter answers at {url}"
     raise NoExporterError(f"{answer}; name the exporter's address with --url, or use `quota-exporter poll`")
 

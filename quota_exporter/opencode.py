@@ -20,6 +20,7 @@ from quota_exporter.document import (
 from quota_exporter.files import MAX_SECRET_BYTES, FileMissing, FileProblem, FileReader
 from quota_exporter.jsonc import parse_jsonc
 from quota_exporter.quota import KeySource
+from quota_exporter.values import looks_like_key
 
 _GATEWAYS: KeyPath = ("experimental", "quotaToast", "openaiCompatibleGateways")
 _CONFIG_NAMES = ("opencode.jsonc", "opencode.json")
@@ -207,21 +208,24 @@ class OpenCode:
         kind, name = template[1], template[2].strip()
         if kind == "env":
             value = self._environ.get(name)
-            return (None, f"${name} is not set") if value is None else _not_blank(value, f"${name} is blank")
+            shown = "the variable" if looks_like_key(name) else f"${name}"
+            return (None, f"{shown} is not set") if value is None else _not_blank(value, f"{shown} is blank")
         return self._resolve_file(name, document)
 
     def _resolve_file(self, name: str, document: Document) -> tuple[str | None, str]:
         path = document.path.parent / name
+        shown = "the file" if looks_like_key(name) else str(path)
         if name.startswith("~/"):
             home = Path(self._environ.get("HOME") or self._environ.get("USERPROFILE") or "")
             if not home.is_absolute():
                 return None, f"{name}: the home directory is not known"
             path = home / name.removeprefix("~/")
+            shown = str(path)
         try:
             text = self._files.read_text(path, max_bytes=MAX_SECRET_BYTES)
         except FileProblem as problem:
-            return None, f"{path} {problem}"
-        return _not_blank(text, f"{path} is blank")
+            return None, f"{shown} {problem}"
+        return _not_blank(text, f"{shown} is blank")
 
 
 def _parse(text: str, path: Path) -> Document | ConfigProblem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -167,4 +167,4 @@ class GatewayStatus:
     quota: Quota | None
     last_success: float | None
     polls: int = 0
-    failures: tuple[tuple[Reason, int], ...] = field(default=())
+    failures: tuple[tuple[Reason, int], ...] = ()

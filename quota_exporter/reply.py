@@ -42,6 +42,8 @@ async def read_body(chunks: AsyncIterator[bytes], encoding: str) -> bytes:
             raise BadReplyError(Reason.TOO_LARGE, f"the reply is larger than {MAX_BODY_BYTES // 1024} KiB")
     if inflate is not None and received and not inflate.eof:
         raise BadReplyError(Reason.BAD_ENCODING, "the reply's gzip data ends early")
+    if inflate is not None and inflate.unused_data:
+        raise BadReplyError(Reason.BAD_ENCODING, "the reply goes on after the end of its gzip data")
     return bytes(body)
 
 

@@ -1,4 +1,4 @@
-"""Text of replies reduced to what may be shown to people."""
+"""Text that others wrote, reduced to what may be shown to people."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _MAX_ID = 1 << 63
 # A name that happens to share this many characters with the key is rare, a piece of the key is not.
 _KEY_PIECE = 8
 _MIN_CONTAINED = 6
+_MIN_END = 4  # as many characters of a key's end as gateways show of it
 
 _SECRETS = re.compile(
     r"""
@@ -94,6 +95,8 @@ def _shows(text: str, secret: str) -> bool:
         return False
     shown, secret = text.casefold(), _plain(secret).casefold()
     if secret in shown or (len(shown) >= _MIN_CONTAINED and shown in secret):
+        return True
+    if len(shown) >= _MIN_END and (secret.startswith(shown) or secret.endswith(shown)):
         return True
     # Letters and digits alone: a key is still a key with spaces or dashes in between.
     shown, secret = (re.sub(r"[^a-z0-9]", "", part) for part in (shown, secret))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from quota_exporter.advice import ADVICE
+from quota_exporter.credentials import Credential, KeyCheck
 from quota_exporter.exporter import Generation
-from quota_exporter.quota import GatewayStatus, Quota
+from quota_exporter.quota import GatewayStatus, KeySource, Quota
+
+_LOG = logging.getLogger(__name__)
 
 
 def gateway_report(generation: Generation, provider_id: str, *, now: float) -> dict[str, Any]:
@@ -20,7 +27,7 @@ def gateway_report(generation: Generation, provider_id: str, *, now: float) -> d
     """
     plan = generation.plans[provider_id]
     labels = generation.labels[provider_id]
-    credential = generation.fleet.members[provider_id].credential()
+    credential = _credential(generation, provider_id)
     status = generation.fleet.last(provider_id)
     return {
         "provider_id": provider_id,
@@ -38,6 +45,15 @@ def gateway_report(generation: Generation, provider_id: str, *, now: float) -> d
         "quota": None if status is None or status.quota is None else _quota(status.quota),
         "last_success": None if status is None else status.last_success,
     }
+
+
+def _credential(generation: Generation, provider_id: str) -> Credential:
+    try:
+        return generation.fleet.members[provider_id].credential()
+    except Exception as error:  # noqa: BLE001 - no bug with one gateway's key may cost people the page of all
+        _LOG.exception("the key cannot be looked up, by a bug", extra={"provider_id": provider_id})
+        outcome = f"a bug in the exporter ({type(error).__name__}); see its log"
+        return Credential(None, KeySource.NONE, (KeyCheck(KeySource.NONE, "the API key", outcome),))
 
 
 def _reading(status: GatewayStatus, now: float) -> dict[str, Any]:
@@ -73,3 +89,78 @@ def _quota(quota: Quota) -> dict[str, Any]:
         "expires_at": quota.expires_at,
         "buckets": [{**asdict(bucket), "remaining_ratio": bucket.remaining_ratio} for bucket in quota.buckets],
     }
+
+
+def read_status(body: bytes) -> tuple[list[dict[str, Any]], float]:
+    """Return the reports and the Unix time that an exporter's `/quota_status?format=json` holds.
+
+    ValueError when it is anything else: every value that people are shown is checked, further ones may be there.
+    """
+    status = json.loads(body)
+    _Status.model_validate(status)
+    return status["gateways"], status["time"]
+
+
+class _Told(BaseModel):
+    """What another process tells."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class _Check(_Told):
+    where: str
+    outcome: str
+
+
+class _Dropped(_Told):
+    where: str
+    problem: str
+
+
+class _Success(_Told):
+    ok: Literal[True]
+    age_seconds: float
+    dropped: list[_Dropped]
+
+
+class _Failed(_Told):
+    ok: Literal[False]
+    age_seconds: float
+    reason: str
+    meaning: str
+    detail: str
+    action: str
+
+
+class _Bucket(_Told):
+    kind: str
+    name: str
+    currency: str | None
+    limited: bool | None
+    used: float | None
+    remaining: float | None
+    remaining_ratio: float | None
+    resets_at: float | None
+
+
+class _Quota(_Told):
+    buckets: list[_Bucket]
+
+
+class _Report(_Told):
+    provider_id: str
+    key_source: str
+    checked: list[_Check]
+    reading: _Success | _Failed | None
+    quota: _Quota | None
+
+    @model_validator(mode="after")
+    def _success_has_quota(self) -> Self:
+        if isinstance(self.reading, _Success) and self.quota is None:
+            raise ValueError("a reading that is a quota comes with it")
+        return self
+
+
+class _Status(_Told):
+    time: float
+    gateways: list[_Report]

@@ -16,14 +16,13 @@ from quota_exporter.config import Config, Entry, read_entry
 from quota_exporter.credentials import ExplicitKey, env_name
 from quota_exporter.document import ConfigProblem, Location
 from quota_exporter.files import MAX_SECRET_BYTES, FileProblem, FileReader
-from quota_exporter.mapping import Mapping as QuotaMapping, load_preset, preset_names
+from quota_exporter.mapping_language import ReplyMapping, load_preset, preset_names
 from quota_exporter.opencode import OpenCode
 from quota_exporter.quota import KeySource
 from quota_exporter.reply_text import clean_text
 from quota_exporter.settings import RESERVED_ID, GatewaySettings, Tls
-from quota_exporter.tls import ssl_context
+from quota_exporter.tls import TlsError, ssl_context
 from quota_exporter.validation import Place
-from quota_exporter.values import MisplacedError
 
 _OPENCODE_KEYS = ("providerId", "baseURL", "quotaPath", "label", "mapping")
 
@@ -36,7 +35,7 @@ class Plan:
     """
 
     settings: GatewaySettings
-    mapping: QuotaMapping
+    mapping: ReplyMapping
     ssl_context: ssl.SSLContext
     location: Location
     notes: tuple[str, ...] = ()
@@ -92,7 +91,7 @@ def build_roster(config: Config, opencode: OpenCode | None, *, environ: Mapping[
         plans=tuple(enabled),
         disabled=frozenset(draft.plans) - {plan.settings.provider_id for plan in enabled},
         errors=_in_order((*config.problems, *draft.errors)),
-        warnings=_in_order(draft.warnings),
+        warnings=_in_order((*config.warnings, *draft.warnings)),
     )
 
 
@@ -101,6 +100,10 @@ def _in_order(problems: Iterable[ConfigProblem]) -> tuple[ConfigProblem, ...]:
     unique = dict.fromkeys(problems)
     files = {path: order for order, path in enumerate(dict.fromkeys(problem.location.path for problem in unique))}
     return tuple(sorted(unique, key=lambda problem: (files[problem.location.path], problem.location.line or 0)))
+
+
+def _used_already(earlier: Entry) -> str:
+    return f"{earlier.settings.provider_id} is used already, at {earlier.location}; ids must be unique"
 
 
 def _baseurl_of(entry: Entry) -> str:
@@ -117,9 +120,9 @@ class _Draft:
         self._opencode = opencode
         self._environ = environ
         self._files = files
-        self._contexts: dict[Tls, ssl.SSLContext | MisplacedError] = {}
+        self._contexts: dict[Tls, ssl.SSLContext | TlsError] = {}
         self._opencode_is_whole = True
-        self._mappings: dict[str, QuotaMapping] = {}
+        self._mappings: dict[str, ReplyMapping] = {}
         self.plans: dict[str, Plan] = {}
         self._entries: dict[str, Entry] = {}
         self.errors: list[ConfigProblem] = []
@@ -134,20 +137,25 @@ class _Draft:
             if earlier is None:
                 self._add(entry, plan)
             else:
-                message = f"{entry.settings.provider_id} is used already, at {earlier.location}; ids must be unique"
-                self.errors.append(entry.problem(message, "provider_id"))
+                self.errors.append(entry.problem(_used_already(earlier), "provider_id"))
 
     def add_opencode_entries(self) -> None:
         if self._opencode is None:
             return
         problems: list[ConfigProblem] = []
+        listed: dict[str, Entry] = {}
         for raw, document, key_path in self._opencode.entries():
             known = {key: value for key, value in raw.items() if key in _OPENCODE_KEYS and value is not None}
             found: list[ConfigProblem] = []
             entry = read_entry(known, document, key_path, self._config.defaults, found)
             problems += found
-            if entry is not None and not found:
+            if entry is None or found:
+                continue
+            earlier = listed.setdefault(entry.settings.provider_id, entry)
+            if earlier is entry:
                 self._add_opencode_entry(entry, problems)
+            else:
+                problems.append(entry.problem(_used_already(earlier), "provider_id"))
         problems += self._opencode.problems()
         self._opencode_is_whole = not problems
         self.warnings += problems
@@ -225,7 +233,7 @@ class _Draft:
             self.warnings.append(entry.problem(f"{_baseurl_of(entry)} {error}", "base_url"))
             return None
 
-    def _mapping(self, entry: Entry, problems: list[ConfigProblem]) -> QuotaMapping | None:
+    def _mapping(self, entry: Entry, problems: list[ConfigProblem]) -> ReplyMapping | None:
         name = entry.settings.mapping
         if name not in preset_names():
             nearest = difflib.get_close_matches(name, preset_names(), n=1)
@@ -244,11 +252,11 @@ class _Draft:
         if tls not in self._contexts:
             try:
                 self._contexts[tls] = ssl_context(tls)
-            except MisplacedError as error:
+            except TlsError as error:
                 self._contexts[tls] = error
         context = self._contexts[tls]
-        if isinstance(context, MisplacedError):
-            problems.append(entry.problem(str(context), "tls", *context.keys))
+        if isinstance(context, TlsError):
+            problems += [entry.problem(str(problem), "tls", *problem.keys) for problem in context.problems]
             return None
         return context
 

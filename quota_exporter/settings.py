@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -18,6 +17,7 @@ from pydantic import (
 from quota_exporter import urls
 from quota_exporter.values import (
     Amount,
+    ApiKey,
     BaseUrl,
     Duration,
     EnvVariable,
@@ -26,11 +26,12 @@ from quota_exporter.values import (
     HeaderName,
     HeaderText,
     LabelText,
-    MisplacedError,
     Model,
     PositiveDuration,
+    ProblemAtKeys,
     QuotaPath,
     Scheme,
+    SecretFile,
     ServerName,
     no_header_twice,
     number_is,
@@ -43,7 +44,7 @@ ENVIRONMENT_PROXY = "environment"
 # The spelling of the original proposal and of OpenCode's entries, so that one can be pasted.
 ALIASES = {"providerId": "provider_id", "baseURL": "base_url", "quotaPath": "quota_path"}
 
-_KEY_SOURCES = ("api_key_file", "api_key_env", "api_key")
+KEY_SOURCES = ("api_key_file", "api_key_env", "api_key")
 _ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -82,12 +83,12 @@ class HeaderValue(Model):
     """One extra header: its value, or the file that holds it."""
 
     value: HeaderText | None = Field(None, description="The value itself.")
-    file: FilePath | None = Field(None, description="File that holds the value.")
+    file: SecretFile | None = Field(None, description="File that holds the value.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.value is None) == (self.file is None):
-            raise ValueError("give either the value or `file`, the file that holds it")
+            raise ProblemAtKeys("give either the value or `file`, the file that holds it", lacks=("value", "file"))
         return self
 
 
@@ -106,9 +107,9 @@ class Tls(Model):
     @model_validator(mode="after")
     def _pair(self) -> Self:
         if self.key_file is None and self.cert_file is not None:
-            raise MisplacedError("comes with key_file; give both", "cert_file")
+            raise ProblemAtKeys("comes with key_file; give both", "cert_file", lacks=("key_file",))
         if self.cert_file is None and self.key_file is not None:
-            raise MisplacedError("comes with cert_file; give both", "key_file")
+            raise ProblemAtKeys("comes with cert_file; give both", "key_file", lacks=("cert_file",))
         return self
 
 
@@ -137,7 +138,7 @@ class Thresholds(Model):
         for kind in Threshold.model_fields:
             warning, critical = getattr(self.warning, kind, None), getattr(self.critical, kind, None)
             if warning is not None and critical is not None and critical > warning:
-                raise MisplacedError(f"the critical {kind} must not be above the warning {kind}", "critical")
+                raise ProblemAtKeys(f"the critical {kind} must not be above the warning {kind}", "critical")
         return self
 
 
@@ -181,15 +182,15 @@ class GatewaySettings(GatewayDefaults):
     base_url: BaseUrl | None = Field(
         None, description="The gateway's base URL; default: provider.<id>.options.baseURL of OpenCode."
     )
-    api_key_file: FilePath | None = Field(None, description="File that holds the API key.")
+    api_key_file: SecretFile | None = Field(None, description="File that holds the API key.")
     api_key_env: EnvVariable | None = Field(None, description="Environment variable that holds the API key.")
-    api_key: SecretStr | None = Field(None, description="The API key itself; a file or variable is safer.")
+    api_key: ApiKey | None = Field(None, description="The API key itself; a file or variable is safer.")
 
     @model_validator(mode="after")
     def _one_key_source(self) -> Self:
-        given = [name for name in _KEY_SOURCES if getattr(self, name) is not None]
+        given = [name for name in KEY_SOURCES if getattr(self, name) is not None]
         if len(given) > 1:
-            raise MisplacedError(f"{given[0]} names the API key already; keep one of {' and '.join(given)}", given[1])
+            raise ProblemAtKeys(f"{given[0]} names the API key already; keep one of {' and '.join(given)}", given[1])
         return self
 
 
@@ -252,42 +253,3 @@ class Options(Model):
     enabled_providers: EnabledProviders = Field(
         None, description="`auto` for all, or a list of provider ids; `openai-compatible` means all."
     )
-
-
-class ConfigFile(Options):
-    """The config file as a whole, for its JSON Schema."""
-
-    gateways: list[GatewaySettings] = Field(default_factory=list, description="The gateways to watch.")
-
-
-def config_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of the config file, aliases included, for editors."""
-    schema = ConfigFile.model_json_schema()
-    gateway = schema["$defs"]["GatewaySettings"]
-    for model in (schema, *schema["$defs"].values()):
-        for name, value in model["properties"].items():
-            _write_default_as_yaml(name, value)
-    for alias, name in ALIASES.items():
-        gateway["properties"][alias] = gateway["properties"][name]
-    gateway["required"].remove("provider_id")
-    gateway["oneOf"] = [{"required": ["provider_id"]}, {"required": ["providerId"]}]
-    pairs = [*combinations(_KEY_SOURCES, 2), *((alias, name) for alias, name in ALIASES.items())]
-    gateway["allOf"] = [{"not": {"required": list(pair)}} for pair in pairs]
-    schema["$defs"]["HeaderValue"]["oneOf"] = [{"required": ["value"]}, {"required": ["file"]}]
-    schema["$defs"]["Tls"]["dependentRequired"] = {"cert_file": ["key_file"], "key_file": ["cert_file"]}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
-        "title": "quota-exporter configuration",
-    }
-
-
-def _write_default_as_yaml(name: str, value: dict[str, Any]) -> None:
-    """Editors insert the default, so it must be what the file may hold; that of a model stands at its keys."""
-    default = value.pop("default", None)
-    if isinstance(default, float):
-        default = f"{default:g}s"
-    if name == "enabled_providers":
-        default = "auto"
-    if default is not None and not isinstance(default, dict):
-        value["default"] = default

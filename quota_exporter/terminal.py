@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +16,20 @@ from quota_exporter.humanize import counted, duration, figure, percent, relative
 _BAR_CELLS = 10
 _LOW, _VERY_LOW = 0.2, 0.05
 _NAMES = ("GATEWAY", "BUCKET")
+_TERMINAL_WIDTH = 80
+_PAGE_WIDTH = 240
+
+
+def open_console() -> Console:
+    """Return the terminal, or a page wide enough for the longest rows when the output goes elsewhere.
+
+    A terminal that is narrower than usual breaks the lines itself, which is better than cut numbers.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal has bars and all letters of labels
+    console = Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, _TERMINAL_WIDTH if console.is_terminal else _PAGE_WIDTH)
+    return console
 
 
 def print_reports(console: Console, reports: Sequence[Mapping[str, Any]], *, now: float) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
+import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -51,22 +53,34 @@ class _Pool(httpx.AsyncBaseTransport):
     def __init__(self, ssl_context: ssl.SSLContext, proxy: httpx.Proxy | None) -> None:
         self._ssl_context = ssl_context
         self._proxy = proxy
-        self._idle: list[_Connection] = []
+        self._idle: deque[tuple[_Connection, float]] = deque()  # with when it was given back
+        self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        connection = self._idle.pop() if self._idle else self._open()
+        connection = self._idle.pop()[0] if self._idle else self._open()
         try:
             response = await connection.handle_async_request(request)
         except BaseException:
-            self._idle.append(connection)  # it has closed what broke, and connects anew
+            await self._give_back(connection)  # it has closed what broke, and connects anew
             raise
         body = cast("httpx.AsyncByteStream", response.stream)
-        response.stream = _Body(body, lambda: self._idle.append(connection))
+        response.stream = _Body(body, lambda: self._give_back(connection))
         return response
 
     async def aclose(self) -> None:
+        self._is_closed = True
         while self._idle:
-            await self._idle.pop().aclose()
+            await self._idle.pop()[0].aclose()
+
+    async def _give_back(self, connection: _Connection) -> None:
+        if self._is_closed:
+            await connection.aclose()
+            return
+        now = time.monotonic()
+        self._idle.append((connection, now))
+        # Those at the bottom are not used any more; httpx would look at them only when they are.
+        while now - self._idle[0][1] > KEEPALIVE_SECONDS:
+            await self._idle.popleft()[0].aclose()
 
     def _open(self) -> _Connection:
         return _Connection(
@@ -80,9 +94,9 @@ class _Pool(httpx.AsyncBaseTransport):
 class _Body(httpx.AsyncByteStream):
     """A reply's body, which gives its connection back when it is closed."""
 
-    def __init__(self, stream: httpx.AsyncByteStream, give_back: Callable[[], None]) -> None:
+    def __init__(self, stream: httpx.AsyncByteStream, give_back: Callable[[], Awaitable[None]]) -> None:
         self._stream = stream
-        self._give_back: Callable[[], None] | None = give_back
+        self._give_back: Callable[[], Awaitable[None]] | None = give_back
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return aiter(self._stream)
@@ -93,7 +107,7 @@ class _Body(httpx.AsyncByteStream):
             try:
                 await self._stream.aclose()
             finally:
-                give_back()
+                await give_back()
 
 
 class _Connection(httpx.AsyncHTTPTransport):
@@ -125,9 +139,9 @@ class _Connection(httpx.AsyncHTTPTransport):
 
 def _environment_proxy(origin: str) -> str | None:
     scheme, _, host = origin.partition("://")
-    if urllib.request.proxy_bypass(host):
+    if urllib.request.proxy_bypass_environment(host):  # type: ignore[attr-defined]  # typeshed does not know it
         return None
-    proxies = urllib.request.getproxies()
+    proxies = urllib.request.getproxies_environment()
     proxy = proxies.get(scheme) or proxies.get("all")
     if proxy is None:
         return None

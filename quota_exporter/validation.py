@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from quota_exporter.document import ConfigProblem, Document, KeyPath, dotted
-from quota_exporter.values import MisplacedError, Model
+from quota_exporter.values import Model, ProblemAtKeys
 
 ModelT = TypeVar("ModelT", bound=Model)
 
@@ -32,6 +33,9 @@ _MESSAGES = {
     "literal_error": "must be {expected}",
     "value_error": "{error}",
 }
+_EMPTY = "is empty; give it a value or remove it"
+_NO_SPACE = "has no space after its colon; write one between the key and the value"
+_GLUED = re.compile(r":(?!//)")  # in a key, and not in a URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,21 @@ class Place:
         """A problem of this map, or of what `keys` lead to in it."""
         spelled = tuple(self.spelling.get(str(key), key) if depth == 0 else key for depth, key in enumerate(keys))
         path = (*self.key_path, *spelled)
-        # a key may be a URL with a password, where a user name and not a URL was expected
-        shown = takewhile(lambda key: "@" not in str(key), path)
-        return ConfigProblem(self.document.location(path), dotted(tuple(shown)), message)
+        return ConfigProblem(self.document.location(path), dotted(path), message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Complaint:
+    """What pydantic says, for people: the keys that lead to the trouble, and the message.
+
+    `lacks` are keys whose absence is the trouble, so that it is none when they were there and wrong. `meant` is
+    the known key that an unknown one stands for.
+    """
+
+    keys: KeyPath
+    message: str
+    lacks: frozenset[KeyPath] = frozenset()
+    meant: KeyPath = ()
 
 
 def validate(model: type[ModelT], value: Any, place: Place, problems: list[ConfigProblem]) -> ModelT | None:
@@ -57,34 +73,69 @@ def validate(model: type[ModelT], value: Any, place: Place, problems: list[Confi
     None when it is no map, or when a required key is missing or wrong.
     """
     required = {name for name, info in model.model_fields.items() if info.is_required()}
+    left_out: set[KeyPath] = set()
     while True:
         try:
             return model.model_validate(value, context={"folder": place.document.path.parent})
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)
-        wrong = [_complaint(detail, model, value) for detail in details]
-        problems += [place.problem(message, *keys) for keys, message in wrong]
-        bad = {keys[0] for keys, _ in wrong if keys}
-        if not isinstance(value, dict) or bad.isdisjoint(value) or not required <= value.keys() - bad:
+        complaints = dict.fromkeys(_complaint(detail, model, value) for detail in details)
+        problems += [
+            place.problem(complaint.message, *complaint.keys)
+            for complaint in complaints
+            if left_out.isdisjoint(complaint.lacks)
+        ]
+        wrong = {_removable(value, complaint.keys) for complaint in complaints}
+        if () in wrong:
             return None
         # again without them: pydantic checks rules about several keys only when each key on its own is right
-        value = {key: item for key, item in value.items() if key not in bad}
+        value = _without(value, wrong)
+        if not required <= value.keys():
+            return None
+        left_out |= wrong | {complaint.meant for complaint in complaints}
 
 
-def _complaint(detail: Mapping[str, Any], model: type[Model], value: Any) -> tuple[KeyPath, str]:
-    """What pydantic says of `value`, for people: the keys that lead to the trouble, and the message."""
+def _complaint(detail: Mapping[str, Any], model: type[Model], value: Any) -> _Complaint:
     kind, context = detail["type"], detail.get("ctx", {})
     keys = tuple(key for key in detail["loc"] if key != "[key]")
     if kind == "missing":
-        return keys, _MESSAGES[kind]
+        return _Complaint(keys, _MESSAGES[kind], frozenset({keys}))
     if kind == "extra_forbidden":
-        return keys, _unknown_key(str(keys[-1]), _model_at(model, keys[:-1]))
-    if isinstance(context.get("error"), MisplacedError):
-        return (*keys, *context["error"].keys), str(context["error"])
+        return _unknown_key(keys, _model_at(model, keys[:-1]))
+    if isinstance(problem := context.get("error"), ProblemAtKeys):
+        lacks = frozenset((*keys, name) for name in problem.lacks)
+        return _Complaint((*keys, *problem.keys), str(problem), lacks)
     existing, found = _reach(value, keys)
     if found is None:
-        return existing, "is empty; give it a value or remove it"
-    return existing, _MESSAGES.get(kind, "has a wrong value").format_map(context)
+        return _Complaint(existing, _NO_SPACE if existing and _GLUED.search(str(existing[-1])) else _EMPTY)
+    return _Complaint(existing, _MESSAGES.get(kind, "has a wrong value").format_map(context))
+
+
+def _removable(value: Any, keys: KeyPath) -> KeyPath:
+    """The least that `value` can do without to be rid of what `keys` lead to.
+
+    An item of a list that is a map or a list itself goes with its whole list, for the places of the others.
+    """
+    existing, _ = _reach(value, keys)
+    for depth, key in enumerate(existing):
+        if isinstance(key, int):
+            _, item = _reach(value, existing[: depth + 1])
+            return existing[:depth] if isinstance(item, dict | list) else existing[: depth + 1]
+    return existing
+
+
+def _without(value: Any, wrong: Iterable[KeyPath]) -> Any:
+    """A copy of nested maps and lists that lacks what the paths `wrong` lead to."""
+    inner: dict[str | int, set[KeyPath]] = defaultdict(set)
+    for path in wrong:
+        inner[path[0]].add(path[1:])
+    if isinstance(value, dict):
+        return {
+            key: _without(item, inner[key]) if key in inner else item
+            for key, item in value.items()
+            if () not in inner.get(key, ())
+        }
+    return [item for index, item in enumerate(value) if index not in inner]
 
 
 def _reach(value: Any, keys: KeyPath) -> tuple[KeyPath, Any]:
@@ -97,12 +148,16 @@ def _reach(value: Any, keys: KeyPath) -> tuple[KeyPath, Any]:
     return keys, value
 
 
-def _unknown_key(key: str, model: type[Model]) -> str:
+def _unknown_key(keys: KeyPath, model: type[Model]) -> _Complaint:
     known = [*model.model_fields, *model.also_known]
-    nearest = difflib.get_close_matches(key.lower(), known, n=1)
+    key = str(keys[-1])
+    nearest = difflib.get_close_matches(key.partition(":")[0].lower(), known, n=1)
+    meant = (*keys[:-1], *nearest) if nearest else ()
+    if _GLUED.search(key):
+        return _Complaint(keys, _NO_SPACE, meant=meant)
     if nearest:
-        return f"unknown key; did you mean `{nearest[0]}`?"
-    return f"unknown key; known here: {', '.join(sorted(known))}"
+        return _Complaint(keys, f"unknown key; did you mean `{nearest[0]}`?", meant=meant)
+    return _Complaint(keys, f"unknown key; known here: {', '.join(sorted(known))}")
 
 
 def _model_at(model: type[Model], location: tuple[str | int, ...]) -> type[Model]:

@@ -18,11 +18,14 @@ from pydantic import (
 )
 
 from quota_exporter import urls
+from quota_exporter.document import shown_key
 from quota_exporter.numbers import parse_duration
+from quota_exporter.reply_text import clean_text
 
 T = TypeVar("T")
 
 _VARIABLE_PATTERN = "^[A-Za-z_][A-Za-z0-9_]*$"
+_TEMPLATE_PATTERN = r"\{(env|file):"
 _DURATION_PATTERN = "^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?")
@@ -42,12 +45,33 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-class MisplacedError(ValueError):
-    """What is wrong with several keys of one model together, to be told at the one that `keys` leads to."""
+class ProblemAtKeys(ValueError):  # noqa: N818 - it is the problem itself, and not that of one value
+    """What is wrong within a model, to be told at what `keys` lead to from there, or at the model without any.
 
-    def __init__(self, message: str, *keys: str) -> None:
+    `lacks` are keys of the model of which one that is there, wrong or not, makes the problem untrue.
+    """
+
+    def __init__(self, message: str, *keys: str, lacks: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.keys = keys
+        self.lacks = lacks
+
+
+def is_header_value(text: str) -> bool:
+    """Whether an HTTP header can carry `text`: printable ASCII on one line without spaces around it, or nothing."""
+    return _HEADER_VALUE.fullmatch(text) is not None
+
+
+def looks_like_key(name: str) -> bool:
+    """Whether what should be the name of a variable or file looks like an API key, to be kept from sight.
+
+    Paths never do: folders of Kubernetes and Docker have hashes for names.
+    """
+    if "/" in name or "\\" in name:
+        return False
+    # XAI_API_KEY and HF_TOKEN begin as keys do, but only names are all capitals
+    words = name.split("_") if name.isupper() else [name]
+    return any(word and clean_text(word, ()) is None for word in words)
 
 
 def _duration(value: Any) -> float:
@@ -77,8 +101,15 @@ def _absolute(value: Any, info: ValidationInfo) -> Path:
     return folder.absolute() / _expanded(value)
 
 
+def _no_key(value: Any) -> Any:
+    if isinstance(value, str) and looks_like_key(value):
+        raise ValueError("looks like a key itself; put it into a file and name that here, as in ./key")
+    return value
+
+
 def _pattern(value: str) -> str:
-    return str(_expanded(value))
+    _expanded(value)
+    return value
 
 
 def _quota_path(value: str) -> str:
@@ -92,6 +123,15 @@ def _quota_path(value: str) -> str:
 def _env_variable(value: str) -> str:
     if not re.fullmatch(_VARIABLE_PATTERN, value):
         raise ValueError("must be the name of an environment variable, such as CAMPUS_API_KEY")
+    if looks_like_key(value):
+        raise ValueError("looks like a key itself; put it into a variable and name that here, as in CAMPUS_API_KEY")
+    return value
+
+
+def _api_key(value: SecretStr) -> SecretStr:
+    if template := re.search(_TEMPLATE_PATTERN, value.get_secret_value()):
+        kind = template[1]
+        raise ValueError(f"is in OpenCode's notation {{{kind}:...}}, which is not read here; write api_key_{kind}")
     return value
 
 
@@ -110,7 +150,7 @@ def _header_name(value: str) -> str:
 
 
 def _header_value(value: SecretStr) -> SecretStr:
-    if not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+    if not is_header_value(value.get_secret_value()):
         raise ValueError("must be printable ASCII on one line, without spaces around it")
     return value
 
@@ -118,6 +158,8 @@ def _header_value(value: SecretStr) -> SecretStr:
 def _scheme(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._~+/-]*", value):
         raise ValueError("must be one word, or empty for the bare key")
+    if value and clean_text(value, ()) is None:
+        raise ValueError("looks like a key itself; write the word before the key, such as Bearer")
     return value
 
 
@@ -131,7 +173,8 @@ def no_header_twice(headers: dict[str, T]) -> dict[str, T]:
     seen: dict[str, str] = {}
     for name in headers:
         if name.lower() in seen:
-            raise MisplacedError(f"is {seen[name.lower()]} once more, for headers ignore case; keep one of them", name)
+            first = shown_key(seen[name.lower()])
+            raise ProblemAtKeys(f"is {first} once more, for headers ignore case; keep one of them", name)
         seen[name.lower()] = name
     return headers
 
@@ -171,6 +214,12 @@ Duration = Annotated[
 ]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 FilePath = Annotated[Path, BeforeValidator(_absolute), WithJsonSchema({"type": "string", "minLength": 1})]
+SecretFile = Annotated[
+    Path,
+    BeforeValidator(_absolute),
+    BeforeValidator(_no_key),  # the last one of them is asked first
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]
 FilePattern = Annotated[str, AfterValidator(_pattern)]
 LabelText = Annotated[str, AfterValidator(_label_text)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -184,6 +233,11 @@ QuotaPath = Annotated[
 ]
 EnvVariable = Annotated[
     str, AfterValidator(_env_variable), WithJsonSchema({"type": "string", "pattern": _VARIABLE_PATTERN})
+]
+ApiKey = Annotated[
+    SecretStr,
+    AfterValidator(_api_key),
+    WithJsonSchema({"type": "string", "format": "password", "writeOnly": True, "not": {"pattern": _TEMPLATE_PATTERN}}),
 ]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderText = Annotated[SecretStr, AfterValidator(_header_value)]

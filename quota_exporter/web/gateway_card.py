@@ -87,8 +87,6 @@ def _quota(report: Report, now: float) -> str:
     quota = report["quota"]
     if quota is None:
         return ""
-    if not quota["buckets"]:
-        return element("p", "The reply holds no bucket.")
     rows = [
         (
             fragment(bucket["kind"], " ", element("span", bucket["name"], class_="muted")),
@@ -156,7 +154,7 @@ def _dropped(dropped: Sequence[Report]) -> str:
 
 def _details(report: Report, now: float) -> Html:
     reading, quota = report["reading"], report["quota"]
-    source, base_url = str(report["key_source"] or "none"), report["base_url"] or "not known"
+    source, base_url = str(report["key_source"]), report["base_url"] or "not known"
     rows: list[tuple[str, str]] = [
         ("Base URL", element("code", base_url)),
         ("Quota read from", element("code", report["url"] or "not known")),
@@ -196,7 +194,7 @@ def gateway_state(report: Report) -> State:
     least = min((bucket["remaining"] for bucket in buckets if bucket["remaining"] is not None), default=math.inf)
     if least <= 0:
         return State.OVERSPENT if least < 0 else State.USED_UP
-    if buckets and all(bucket["limited"] is False for bucket in buckets):
+    if all(bucket["limited"] is False for bucket in buckets):
         return State.UNLIMITED
     return State.LEFT
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,7 +29,6 @@ from quota_exporter.web import pages
 DEFAULT_SCRAPE_TIMEOUT = 10.0
 
 _TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
-FIXED_PATHS = ("/", "/probe", "/quota_status", "/config", "/-/healthy", "/-/ready", "/-/reload")
 _HALVES = ("exporter", "gateways")
 _HTML_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
@@ -62,20 +64,16 @@ def scrape_deadline(header: str | None, offset: float) -> float:
 
 
 def build_app(exporter: Exporter, options: WebOptions, phase: Phase) -> Starlette:
-    """Build the ASGI application on a running exporter."""
+    """Build the ASGI application on a running exporter; the end of its lifespan lets its threads end."""
     surface = _Surface(exporter, options, phase)
-    gets: dict[str, Callable[[Request], Awaitable[Response]]] = {
-        "/": surface.landing,
-        options.telemetry_path: surface.metrics,
-        "/probe": surface.probe,
-        "/quota_status": surface.quota_status,
-        "/config": surface.config,
-        "/-/healthy": surface.healthy,
-        "/-/ready": surface.ready,
-    }
-    routes = [Route(path, endpoint, methods=["GET"]) for path, endpoint in gets.items()]
-    routes.append(Route("/-/reload", surface.reload, methods=["POST"]))
-    return Starlette(routes=routes, exception_handlers={HTTPException: _explain, Exception: _apologize})
+    endpoints = (*_FIXED, ("GET", options.telemetry_path, _Surface.metrics))
+    app = Starlette(
+        routes=[Route(path, partial(endpoint, surface), methods=[method]) for method, path, endpoint in endpoints],
+        exception_handlers={HTTPException: _explain, Exception: _apologize},
+        lifespan=surface.lifespan,
+    )
+    app.router.redirect_slashes = False  # a redirect would name the host that the request claims
+    return app
 
 
 class _Surface:
@@ -86,6 +84,14 @@ class _Surface:
         # A page of thousands of gateways must not make a scrape wait.
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._page_renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="page-renderer")
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            for executor in (self._encoder, self._page_renderer):
+                pass
 
     async def landing(self, _request: Request) -> Response:
         page = pages.landing_page(
@@ -115,11 +121,11 @@ class _Surface:
     async def probe(self, request: Request) -> Response:
         generation = self._exporter.generation
         targets, models = request.query_params.getlist("target"), request.query_params.getlist("model")
-        if len(targets) + len(models) != 1:
+        if len(targets) + len(models) != 1 or targets == [""]:
             raise HTTPException(400, "give exactly one of target=<provider_id> and model=<provider_id>/<model>")
-        provider_id = targets[0] if targets else models[0].partition("/")[0]
-        if models and "/" not in models[0]:
+        if models and re.fullmatch(r"[^/]+/.+", models[0], re.DOTALL) is None:
             raise HTTPException(400, "model must be <provider_id>/<model>")
+        provider_id = targets[0] if targets else models[0].partition("/")[0]
         if provider_id not in generation.plans:
             raise HTTPException(404, _not_configured(generation, provider_id))
         with self._exporter.metrics.scrape():
@@ -202,6 +208,19 @@ class _Surface:
         finally:
             working.cancel()
             ending.cancel()
+
+
+_FIXED: Final = (
+    ("GET", "/", _Surface.landing),
+    ("GET", "/probe", _Surface.probe),
+    ("GET", "/quota_status", _Surface.quota_status),
+    ("GET", "/config", _Surface.config),
+    ("GET", "/-/healthy", _Surface.healthy),
+    ("GET", "/-/ready", _Surface.ready),
+    ("POST", "/-/reload", _Surface.reload),
+)
+FIXED_PATHS: Final = tuple(path for _, path, _ in _FIXED)
+"""Every path but that of the metrics, which the command line can move."""
 
 
 def _not_configured(generation: Generation, provider_id: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import re
 import socket
 from collections.abc import Generator, Sequence
@@ -17,6 +19,7 @@ _KEEPALIVE_SECONDS = 120  # above the usual scrape intervals, so that Prometheus
 _GRACE_SECONDS = 0.3  # for writing the last answers after the drain
 _ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.%a-z]*\]|[^\[\]:]*):(?P<port>[0-9]{1,5})")
 _MAX_PORT = 65535
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class ListenError(Exception):
@@ -26,19 +29,14 @@ class ListenError(Exception):
 def open_sockets(addresses: Sequence[str]) -> list[socket.socket]:
     """Listen on `host:port`, `[ipv6]:port` or `:port` (all addresses); ListenError says what is wrong.
 
-    Port 0 takes a free port.
+    Port 0 takes a free port, the same on each address that a host has.
     """
-    sockets: list[socket.socket] = []
-    try:
-        for address in addresses:
-            sockets += _open(address)
-    except ListenError:
-        for opened in sockets:
-            opened.close()
-        raise
-    for opened in sockets:
-        # asyncio does not see that these are TCP; without it the body of an answer waits 40 ms for an acknowledgement
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.ExitStack() as opened:
+        sockets = [listening for address in dict.fromkeys(addresses) for listening in _open(address, opened)]
+        for listening in sockets:
+            # asyncio does not see that these are TCP; without it an answer's body waits 40 ms for an acknowledgement
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened.pop_all()
     return sockets
 
 
@@ -51,7 +49,7 @@ def url_of(listening: socket.socket) -> str:
 
 
 async def serve(app: Starlette, sockets: list[socket.socket], phase: Phase, shutdown_timeout: float) -> None:
-    """Serve until the phase is `stopping`; return when the last answer is written."""
+    """Serve until the phase is `stopping`; return when the last answer is written, and the app's threads may end."""
     server = GuestServer(app)
 
     async def drain() -> None:
@@ -64,7 +62,8 @@ async def serve(app: Starlette, sockets: list[socket.socket], phase: Phase, shut
 
     draining = asyncio.create_task(drain())
     try:
-        await server.serve(sockets)
+        async with app.router.lifespan_context(app):  # uvicorn would not end it after a forced exit
+            await server.serve(sockets)
     finally:
         draining.cancel()
 
@@ -92,18 +91,36 @@ class GuestServer(uvicorn.Server):
         yield
 
 
-def _open(address: str) -> list[socket.socket]:
+def _open(address: str, opened: contextlib.ExitStack) -> list[socket.socket]:
     match = _ADDRESS.fullmatch(address)
     if match is None or int(match["port"]) > _MAX_PORT:
         raise ListenError(f"{address!r} is no address to listen on; write host:port, [ipv6]:port or :port")
-    host, port = match["host"].strip("[]"), int(match["port"])
-    if not host and socket.has_dualstack_ipv6():
-        with contextlib.suppress(OSError):  # a kernel without IPv6 addresses: IPv4 is all there is
-            return [socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)]
     try:
-        found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)  # noqa: S104 - the operator asked for all addresses
-        return [socket.create_server(target[:2], family=family) for family, _, _, _, target in found]
+        return _listen(match["host"].strip("[]"), int(match["port"]), opened)
+    except socket.gaierror as error:
+        why = error.strerror
     except OSError as error:
-        raise ListenError(f"cannot listen on {address}: {error.strerror}; choose --web.listen-address") from None
+        # Python's own text repeats the address
+        why = error.strerror if error.errno is None else os.strerror(error.errno)
     except UnicodeError:
         raise ListenError(f"cannot listen on {address}: no host can have this name") from None
+    raise ListenError(f"cannot listen on {address}: {why}; choose --web.listen-address")
+
+
+def _listen(host: str, port: int, opened: contextlib.ExitStack) -> list[socket.socket]:
+    """Sockets on all addresses of the host, of "" on all addresses of this machine; `opened` closes them."""
+    if not host and socket.has_dualstack_ipv6():
+        try:
+            both = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
+                raise
+        else:
+            return [opened.enter_context(both)]
+    found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)  # noqa: S104 - the operator asked for all addresses
+    sockets: list[socket.socket] = []
+    for family, (name, _, *scope) in dict.fromkeys((family, target) for family, _, _, _, target in found):
+        listening = opened.enter_context(socket.create_server((name, port, *scope), family=family))
+        port = listening.getsockname()[1]  # the port 0 is any for the first address only
+        sockets.append(listening)
+    return sockets

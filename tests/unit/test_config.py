@@ -34,6 +34,11 @@ HEADER_TEXT = "must be printable ASCII on one line, without spaces around it"
 HEADER_FORM = "give either the value or `file`, the file that holds it"
 KEY_HEADER = "is the header that auth.header gives to the API key; choose another one"
 HEADER_AGAIN = "is X-Team once more, for headers ignore case; keep one of them"
+NO_SPACE = "has no space after its colon; write one between the key and the value"
+KEY_AS_VARIABLE = "looks like a key itself; put it into a variable and name that here, as in CAMPUS_API_KEY"
+KEY_AS_SCHEME = "looks like a key itself; write the word before the key, such as Bearer"
+OPENCODES = "is in OpenCode's notation {{{0}:...}}, which is not read here; write api_key_{0}"
+KEY_AS_FILE = "looks like a key itself; put it into a file and name that here, as in ./key"
 NO_HOME = "starts with ~ but there is no such home directory; write the whole path"
 NO_ADDRESS = "is not a valid IP address; write four decimal numbers or an IPv6 address without zone"
 ORDER = "the critical {0} must not be above the warning {0}"
@@ -230,10 +235,10 @@ def test_ids_of_letters_digits_dots_dashes_and_underscores_are_right(load: Write
         ("origins: {max_concurency: 5}", "origins.max_concurency: unknown key; did you mean `max_concurrency`?"),
         ("origins: {max_concurrency: 0}", "origins.max_concurrency: must be at least 1"),
         ("origins: {per_origin: {h: 5}}", f"origins.per_origin.h: {URL_SCHEME}"),
-        ("origins: {per_origin: {'https://h': many}}", f'origins.per_origin["https://h"]: {SHORT_ORIGIN}'),
-        ("origins: {per_origin: {'https://h': 0}}", 'origins.per_origin["https://h"]: must be at least 1'),
+        ("origins: {per_origin: {'https://h': many}}", f'origins.per_origin["https:..."]: {SHORT_ORIGIN}'),
+        ("origins: {per_origin: {'https://h': 0}}", 'origins.per_origin["https:..."]: must be at least 1'),
         ("origins: {per_origin: {'https://h': {max_concurency: 1, max_concurrency: 1}}}",
-         'origins.per_origin["https://h"].max_concurency: unknown key; did you mean `max_concurrency`?'),
+         'origins.per_origin["https:..."].max_concurency: unknown key; did you mean `max_concurrency`?'),
         ("origins: {per_origin: {'https://h': 1, 'https://H:443/v1': 2}}",
          "origins.per_origin: names the same scheme, host and port twice; keep one of them"),
         ("opencode: on", "opencode: must be 'auto' or 'off'"),
@@ -274,6 +279,119 @@ def test_two_key_sources_are_told_at_the_second(load: Write) -> None:
         "c.yml:5: gateways[0].api_key: api_key_env names the API key already; keep one of api_key_env and api_key"
     ]
     assert [line.partition(": gateways[0].")[0] for line in told(three)] == ["c.yml:5", "c.yml:4"]
+
+
+@pytest.mark.parametrize(
+    ("line", "problems"),
+    [
+        ("headers: {X-A: {value: 'a '}}", [f"headers.X-A.value: {HEADER_TEXT}"]),
+        ("headers: {X-A: {fil: a}}", ["headers.X-A.fil: unknown key; did you mean `file`?"]),
+        ("tls: {cert_file: 5, key_file: k}", ["tls.cert_file: must be the path of a file"]),
+        ("tls: {cert_fil: c, key_file: k}", ["tls.cert_fil: unknown key; did you mean `cert_file`?"]),
+        ("tls: {'cert_file:c': , key_file: k}", [f'tls["cert_file:..."]: {NO_SPACE}']),
+    ],
+)  # fmt: skip
+def test_a_key_that_is_wrong_is_not_told_as_missing_too(load: Write, line: str, problems: list[str]) -> None:
+    """What is left out of the checks that follow gives no problem of its own."""
+    assert sorted(told(load(gateway(line)))) == sorted("c.yml:4: gateways[0].{problem}" for problem in problems)
+
+
+def test_limits_that_are_wrong_hide_neither_each_other_nor_the_rest(load: Write) -> None:
+    """Maps within maps are checked in one run, down to the single value."""
+    config = load(
+        "origins:\n  max_concurrency: 0\n  per_origin:\n    https://a: {max_concurrency: 0}\n    https://b: {}\n"
+        "    https://c: 5\n    https://C: 6\n"
+    )
+
+    assert sorted(told(config)) == [
+        "c.yml:2: origins.max_concurrency: must be at least 1",
+        "c.yml:3: origins.per_origin: names the same scheme, host and port twice; keep one of them",
+        'c.yml:4: origins.per_origin["https:..."].max_concurrency: must be at least 1',
+        'c.yml:5: origins.per_origin["https:..."].max_concurrency: is missing; add it',
+    ]
+
+
+def test_one_wrong_item_of_a_list_hides_no_other(load: Write) -> None:
+    """The items around it are checked, and told by their own place in the file."""
+    config = load("gateway_files:\n- 5\n- nofile.yml\n- a.yml\n- ''\n- other.yml", a_yml="- {provider_id: a}")
+
+    assert sorted(told(config)) == [
+        f"c.yml:2: gateway_files[0]: {TEXT}",
+        "c.yml:3: gateway_files[1]: names a file that does not exist",
+        "c.yml:5: gateway_files[3]: must be the path of a file",
+        "c.yml:6: gateway_files[4]: names a file that does not exist",
+    ]
+    assert [entry.settings.provider_id for entry in config.entries] == ["a"]
+
+
+@pytest.mark.parametrize("secret", ["sk-CANARYKEY123456", "CANARYKEY123456", "CANARY:KEY", "https://CANARY"])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("api_key:{0}", f'["api_key:..."]: {NO_SPACE}'),
+        ("api_key:{0}: 1", f'["api_key:..."]: {NO_SPACE}'),
+        ("headers: {{X-Key:{0}}}", f'.headers["X-Key:..."]: {NO_SPACE}'),
+        ("headers: {{'X-Key:{0}': x}}", f'.headers["X-Key:..."]: {NO_HEADER}'),
+        ("tls: {{cert_file:{0}}}", f'.tls["cert_file:..."]: {NO_SPACE}'),
+    ],
+)
+def test_what_follows_a_colon_without_a_space_is_not_shown(load: Write, text: str, problem: str, secret: str) -> None:
+    """YAML takes `{api_key:sk-1}` for one long key: the message says what is missing, and not what was pasted."""
+    config = load(f"gateways:\n- {{provider_id: a, {text.format(secret)}}}")
+
+    assert told(config) == [f"c.yml:2: gateways[0]{problem}"]
+    assert "CANARY" not in repr(config)
+
+
+def test_a_key_in_place_of_a_name_is_not_shown(load: Write) -> None:
+    """Names that look like an API key are told by their line alone."""
+    config = load("gateways:\n- {provider_id: a, sk-CANARYKEY12345: 1, sk-CANARYKEY12345: 1}")
+
+    assert [line.partition(";")[0] for line in told(config)] == [
+        'c.yml:2: gateways[0]["..."]: duplicate key',
+        'c.yml:2: gateways[0]["..."]: unknown key',
+    ]
+    assert "CANARY" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("api_key: '{env:CAMPUS_KEY}'", f"api_key: {OPENCODES.format('env')}"),
+        ("api_key: '{file:~/key}'", f"api_key: {OPENCODES.format('file')}"),
+        ("api_key_env: gsk_CANARY12abCD", f"api_key_env: {KEY_AS_VARIABLE}"),
+        ("api_key_env: SK_OR_V1_0E6ABCDD91F2774CAB55", f"api_key_env: {KEY_AS_VARIABLE}"),
+        ("api_key_file: sk-CANARY12abCD", f"api_key_file: {KEY_AS_FILE}"),
+        ("headers: {X-Key: {file: sk-CANARY12abCD}}", f"headers.X-Key.file: {KEY_AS_FILE}"),
+        ("auth: {scheme: sk-CANARY12abCD}", f"auth.scheme: {KEY_AS_SCHEME}"),
+    ],
+)  # fmt: skip
+def test_a_key_in_the_wrong_field_is_refused_and_not_shown(load: Write, line: str, problem: str) -> None:
+    """Names of variables and files are shown on pages, so that a key among them would be."""
+    config = load(gateway(line))
+
+    assert told(config) == [f"c.yml:4: gateways[0].{problem}"]
+    assert "CANARY" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "api_key_env: XAI_API_KEY",
+        "api_key_env: HF_TOKEN",
+        "api_key_env: OPENROUTER_API_KEY_2",
+        "api_key_env: campus_key",
+        "api_key_file: keys/3f2a9c81d04e5b67aa12/key",
+        "api_key_file: /var/lib/kubelet/pods/0b6c1f0e-8d5a-4d1c-9a55-6f1f5e0c7a11/..2026_01_01/token",
+        "api_key_file: ./sk-campus",
+        "api_key_file: campus.key",
+        "api_key: '{not-a-template}'",
+        "auth: {scheme: Token}",
+    ],
+)
+def test_ordinary_names_are_not_taken_for_keys(load: Write, line: str) -> None:
+    """Well-known variables begin as keys do, and paths hold hashes."""
+    assert told(load(gateway(line))) == []
 
 
 def test_both_spellings_of_a_key_are_told(load: Write) -> None:

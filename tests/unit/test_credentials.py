@@ -17,7 +17,7 @@ from quota_exporter.files import FileReader
 from quota_exporter.opencode import OpenCode, candidate_paths
 from quota_exporter.quota import KeySource
 
-UNSENDABLE = "holds characters that an HTTP header cannot carry"
+UNSENDABLE = "holds a space or another character that no API key has; give the key alone"
 
 
 class Sources:

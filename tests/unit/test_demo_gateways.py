@@ -13,7 +13,8 @@ from hypothesis import given, strategies as st
 from quota_exporter import demo_gateways as demo
 from quota_exporter.config import read_config
 from quota_exporter.files import FileReader
-from quota_exporter.mapping import load_preset, map_reply
+from quota_exporter.mapping import map_reply
+from quota_exporter.mapping_language import load_preset
 from quota_exporter.quota import Bucket, Kind, Quota
 
 STARTED = 1_780_000_000.25  # 2026-05-28 20:26:40 UTC

@@ -65,12 +65,23 @@ def error_of(parse: Parse, text: str, path: Path = YML) -> str:
         (("gateways", 2, "timeout"), "gateways[2].timeout"),
         ((0, "tls"), "[0].tls"),
         (("provider", "my.gateway", "options"), 'provider["my.gateway"].options'),
-        (("a\nb",), '["a\\nb"]'),
+        (('a\nb"',), '["a b\\""]'),
+        (("X-Key:word",), '["X-Key:..."]'),
+        (("origins", "https://user:word@h"), 'origins["https:..."]'),
+        (("headers", "sk-abc123"), 'headers["..."]'),
+        (("sk-abc123:x", "user@example.edu", ""), '["..."]["..."]["..."]'),
     ],
 )
 def test_a_key_path_is_written_with_dots_and_brackets(key_path: KeyPath, text: str) -> None:
-    """A path reads as people write it; odd keys are quoted, so that one key cannot pass for two."""
+    """A path reads as people write it; odd keys are quoted, and what may be a secret is left out."""
     assert dotted(key_path) == text
+
+
+def test_a_colon_without_a_space_is_explained_and_not_quoted() -> None:
+    """In a block the mistake is one of syntax: the message says what to look for, without the key."""
+    error = error_of(parse_yaml, "gateways:\n  - provider_id: a\n    api_key:sk-CANARY\n    timeout: 5s\n")
+    assert "write a space after each colon that ends a key" in error
+    assert "CANARY" not in error
 
 
 def test_a_problem_names_file_line_and_key() -> None:

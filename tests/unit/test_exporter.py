@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 
 from quota_exporter import exporter as exporter_module
 from quota_exporter.exporter import (
@@ -19,7 +20,8 @@ from quota_exporter.exporter import (
     Loaded,
     NothingConfiguredError,
     Sources,
-    start_generation,
+    load,
+    start,
 )
 from quota_exporter.files import FileReader
 from quota_exporter.metrics import GatewayLabels
@@ -105,7 +107,7 @@ class Place:
 
     def generation(self, *gateways: str, more: str = "opencode: off\n") -> Generation:
         self.write(*gateways, more=more)
-        return start_generation(self.sources())
+        return start(load(self.sources()))
 
     def run(self, work: Callable[[Exporter], Awaitable[Any]], *, with_config: bool = True) -> Any:
         """Run a coroutine function on a fresh exporter, which is closed in the end."""
@@ -249,7 +251,7 @@ class TestGeneration:
     def test_no_config_at_all(self, place: Place) -> None:
         """Without config file and OpenCode's list the error says that nothing is configured."""
         with pytest.raises(NothingConfiguredError, match=r"^no gateway is configured$") as caught:
-            start_generation(place.sources(with_config=False))
+            start(load(place.sources(with_config=False)))
         assert (caught.value.config_path, caught.value.problems) == (None, ())
 
     def test_a_config_without_a_list(self, place: Place) -> None:
@@ -257,7 +259,7 @@ class TestGeneration:
         place.config.write_text("defaults: {timeout: 5s}\n", encoding="utf-8")
         place.opencode[1].write_text("{", encoding="utf-8")
         with pytest.raises(NothingConfiguredError) as caught:
-            start_generation(place.sources())
+            start(load(place.sources()))
         assert caught.value.config_path == place.config
         (problem,) = caught.value.problems
         assert problem.location.path == place.opencode[1]
@@ -274,12 +276,12 @@ class TestGeneration:
     def test_an_empty_list_is_a_config(self, place: Place, text: str) -> None:
         """Who lists no gateways on purpose gets an exporter without gateways."""
         place.config.write_text(text, encoding="utf-8")
-        assert not start_generation(place.sources()).plans
+        assert not start(load(place.sources())).plans
 
     def test_gateways_of_opencode_need_no_config(self, place: Place) -> None:
         """OpenCode's list alone is enough."""
         place.opencode[0].write_text(OPENCODE, encoding="utf-8")
-        generation = start_generation(place.sources(with_config=False))
+        generation = start(load(place.sources(with_config=False)))
         assert [plan.url for plan in generation.plans.values()] == ["https://o.example/v1/quota"]
 
     def test_a_bad_proxy_of_the_environment(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -506,6 +508,39 @@ class TestReload:
 
         assert place.run(reload)
 
+    def test_a_bug_in_a_reload_is_told_by_the_metric(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever ends a reload, the metric says that it failed and the last good config stays."""
+        place.write(entry("a"))
+
+        def fail(_sources: Sources) -> Loaded:
+            raise ZeroDivisionError
+
+        async def reload(exporter: Exporter) -> tuple[float | None, list[str]]:
+            monkeypatch.setattr(exporter_module, "load", fail)
+            with pytest.raises(ZeroDivisionError):
+                await exporter.reload()
+            successful = "quota_exporter_config_last_reload_successful"
+            return exporter.metrics.registry.get_sample_value(successful), list(exporter.generation.plans)
+
+        assert place.run(reload) == (0.0, ["a"])
+
+    def test_one_connection_that_cannot_be_closed_keeps_none_open(
+        self, place: Place, network: Network, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Closing a generation goes on after one of its connections fails to close."""
+        place.write(entry("a"), entry("b", "https://b.example"))
+
+        async def break_one(_exporter: Exporter) -> None:
+            async def fail() -> None:
+                raise OSError("not now")
+
+            network.transports[0].aclose = fail  # type: ignore[method-assign]  # only this one
+
+        place.run(break_one)
+        assert network.transports[1].closed
+        warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+        assert [record.__dict__.get("error") for record in warnings] == ["OSError"]
+
 
 FILES = "opencode: auto\ngateway_files: ['conf.d/*.yml']\n"
 
@@ -554,6 +589,19 @@ class TestChange:
         """Another content counts, of any file that lists gateways; and files that come, also to a glob, or go."""
         path = place.folder / name
         assert changed(path.unlink if content is None else lambda: path.write_text(content, encoding="utf-8"))
+
+    def test_tls_files_are_watched(self, place: Place) -> None:
+        """A certificate that is renewed counts as a change: TLS files are read at a load only."""
+        authority = place.folder / "ca.pem"
+        trustme.CA().cert_pem.write_to_path(str(authority))
+        place.write(entry("a", more="tls: {ca_file: ca.pem}"))
+
+        async def renew(exporter: Exporter) -> tuple[bool, bool]:
+            before = exporter.has_changed()
+            trustme.CA().cert_pem.write_to_path(str(authority))
+            return before, exporter.has_changed()
+
+        assert place.run(renew) == (False, True)
 
     @pytest.mark.parametrize("name", ["quota-exporter.yml", "conf.d/team.yml", "opencode.json"])
     def test_the_same_content_is_no_change(

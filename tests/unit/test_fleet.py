@@ -20,10 +20,10 @@ from pydantic import SecretStr
 
 from quota_exporter.credentials import Credential
 from quota_exporter.files import FileReader
-from quota_exporter.fleet import FAILURE_MEMORY_SECONDS, Fleet, Member
+from quota_exporter.fleet import FAILURE_MEMORY_SECONDS, LATE_READING_SECONDS, Fleet, Member
 from quota_exporter.gateway import Gateway
-from quota_exporter.mapping import load_preset
-from quota_exporter.quota import GatewayStatus, KeySource, Reason
+from quota_exporter.mapping_language import load_preset
+from quota_exporter.quota import GatewayStatus, KeySource, Reading, Reason
 from quota_exporter.resolver import LookupLoop
 from quota_exporter.settings import GatewaySettings
 from quota_exporter.transport import Route, open_transport
@@ -400,6 +400,142 @@ def test_stale_for_keeps_the_last_quota(world: _World, stale_for: str, shown: li
     assert [_used(status) for status in statuses] == shown
     assert [_reason(status) for status in statuses] == [None, *[Reason.SERVER_ERROR] * 3]
     assert {status.last_success for status in statuses} == {_START + 1000.0}
+
+
+def test_reading_that_came_too_late_is_shown_by_the_next_scrape(world: _World) -> None:
+    """A gateway slower than every scrape is not blind for ever: each scrape shows what came since the one before."""
+
+    async def work() -> list[GatewayStatus]:
+        fleet, statuses = world.fleet(world.member("campus")), []
+        for _ in range(3):
+            gate = world.gate("campus")
+            statuses.append(await _status(fleet, "campus", deadline=0.0))
+            gate.opened.set()
+            await fleet.drain(_ENOUGH_SECONDS)
+            world.now += 15
+        return statuses
+
+    first, second, third = _run(work())
+    assert (_reason(first), first.quota) == (Reason.TIMEOUT, None)
+    assert (_used(second), second.reading.at) == (25.0, _START + 1000)
+    assert (_used(third), third.reading.at) == (25.0, _START + 1015)
+    assert (third.polls, third.failures) == (2, ())
+
+
+def test_late_reading_is_shown_once(world: _World) -> None:
+    """A gateway that begins to hang is not covered up: what was shown once is not shown again."""
+
+    async def work() -> list[Reason | None]:
+        fleet, gate = world.fleet(world.member("campus")), world.gate("campus")
+        await _status(fleet, "campus", deadline=0.0)
+        gate.opened.set()
+        await fleet.drain(_ENOUGH_SECONDS)
+        world.gate("campus")
+        reasons = [_reason(await _status(fleet, "campus", deadline=0.0)) for _ in range(3)]
+        await fleet.aclose()
+        return reasons
+
+    assert _run(work()) == [None, Reason.TIMEOUT, Reason.TIMEOUT]
+
+
+def test_late_reading_grows_old(world: _World) -> None:
+    """A reading that nobody saw for five minutes is no news any more."""
+
+    async def work() -> Reason | None:
+        fleet, gate = world.fleet(world.member("campus")), world.gate("campus")
+        await _status(fleet, "campus", deadline=0.0)
+        gate.opened.set()
+        await fleet.drain(_ENOUGH_SECONDS)
+        world.now += LATE_READING_SECONDS + 1
+        world.gate("campus")
+        reason = _reason(await _status(fleet, "campus", deadline=0.0))
+        await fleet.aclose()
+        return reason
+
+    assert _run(work()) is Reason.TIMEOUT
+
+
+def test_no_key_of_a_crowded_origin_is_blind_for_ever(world: _World) -> None:
+    """Where a scrape is too short for all keys of an origin, those that were not reached are shown by the next."""
+    keys = [f"key-{number}" for number in range(10)]
+
+    async def work() -> list[list[Reason | None]]:
+        slots = asyncio.Semaphore(1)
+        fleet, scrapes = world.fleet(*(world.member(key, slots=slots) for key in keys)), []
+        for _ in range(2):
+            gate = world.gate(keys[0])
+            scrapes.append([_reason(status) for status in await fleet.statuses(keys, 0.0)])
+            gate.opened.set()
+            await fleet.drain(_ENOUGH_SECONDS)
+        return scrapes
+
+    first, second = _run(work())
+    assert first == [Reason.TIMEOUT] * 10
+    assert second == [None] * 10
+
+
+def test_timeout_says_whether_the_gateway_or_the_queue_was_slow(world: _World) -> None:
+    """A key that waits for its turn is not blamed on its gateway."""
+
+    async def work() -> list[str]:
+        slots = asyncio.Semaphore(1)
+        world.gate("first")
+        fleet = world.fleet(world.member("first", slots=slots), world.member("second", slots=slots))
+        statuses = await fleet.statuses(["first", "second"], 0.05)
+        await fleet.aclose()
+        return [status.reading.failure.detail for status in statuses if status.reading.failure is not None]
+
+    first, second = _run(work())
+    assert "still in progress" in first
+    assert "still waiting for other keys of its origin" in second
+
+
+def test_missed_deadlines_are_logged_when_they_change(world: _World, caplog: pytest.LogCaptureFixture) -> None:
+    """A scrape that ends too early leaves one line, not one per scrape."""
+
+    async def work() -> None:
+        world.gate("campus")
+        fleet = world.fleet(world.member("campus"), world.member("other"))
+        for _ in range(3):
+            await fleet.statuses(["campus", "other"], 0.05)
+        await fleet.aclose()
+
+    _run(work())
+    (record,) = [record for record in caplog.records if "the scrape ended before" in record.message]
+    assert (record.__dict__["gateways"], record.__dict__["first"]) == (1, "campus")
+
+
+def test_bug_outside_of_the_poll_costs_one_gateway(world: _World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even an exception that the poll itself did not turn into a reading leaves the others theirs."""
+
+    async def work() -> list[GatewayStatus]:
+        return await world.fleet(world.member("campus"), world.member("other")).statuses(["campus", "other"], None)
+
+    real = Gateway.poll
+
+    async def poll(self: Gateway, credential: Credential) -> Reading:
+        if self.settings.provider_id == "campus":
+            raise ZeroDivisionError
+        return await real(self, credential)
+
+    monkeypatch.setattr(Gateway, "poll", poll)
+    campus, other = _run(work())
+    assert (_reason(campus), _used(other)) == (Reason.INTERNAL, 1.0)
+
+
+def test_poll_cancelled_before_its_first_step_is_forgotten(world: _World) -> None:
+    """Ending the polls at once after they were begun leaves nothing that a drain would wait for."""
+
+    async def work() -> None:
+        fleet = world.fleet(world.member("campus"))
+        asking = asyncio.ensure_future(_status(fleet, "campus"))
+        await asyncio.sleep(0)
+        await fleet.aclose()
+        await asking
+        await fleet.drain(_ENOUGH_SECONDS)
+
+    _run(work())
+    assert not world.polls
 
 
 def test_stale_for_bridges_a_late_poll(world: _World) -> None:

@@ -24,7 +24,7 @@ from quota_exporter.credentials import Credential
 from quota_exporter.document import Location
 from quota_exporter.files import FileReader
 from quota_exporter.gateway import MAX_PAUSE_SECONDS, Gateway, _retry_after
-from quota_exporter.mapping import load_preset
+from quota_exporter.mapping_language import load_preset
 from quota_exporter.quota import Failure, KeySource, Quota, Reading, Reason
 from quota_exporter.roster import Plan
 from quota_exporter.settings import GatewaySettings

@@ -152,7 +152,7 @@ def test_set_up_writes_to_standard_error_from_its_level_on(form: LogFormat, monk
     assert "http://localhost:9787" in lines[0]
 
 
-@pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "httpcore.connection", "uvicorn.error", "asyncio"])
+@pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "httpcore.connection", "asyncio"])
 def test_libraries_are_quiet_at_any_level(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even at debug level no library that sees URLs and headers may write about them."""
     stream = io.StringIO()
@@ -162,4 +162,15 @@ def test_libraries_are_quiet_at_any_level(name: str, monkeypatch: pytest.MonkeyP
     logging.getLogger(name).debug("chatter")
     assert stream.getvalue() == ""
     logging.getLogger(name).warning("trouble")
+    assert "trouble" in stream.getvalue()
+
+
+def test_requests_that_are_no_http_cannot_fill_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anyone can send the server what is not HTTP: its warning of each is left out, its errors are kept."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    set_up("debug", "logfmt")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert stream.getvalue() == ""
+    logging.getLogger("uvicorn.error").error("trouble")
     assert "trouble" in stream.getvalue()

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from quota_exporter.document import parse_yaml
-from quota_exporter.mapping import Mapping, classify_error, load_mapping, load_preset, map_reply
+from quota_exporter.mapping import classify_error, map_reply
+from quota_exporter.mapping_language import ReplyMapping, load_mapping, load_preset
 from quota_exporter.quota import Bucket, Dropped, Failure, Kind, Problem, Quota, Reason
 
 NOW = 1779000000.0  # 2026-05-17 06:40:00 UTC, a Sunday
@@ -22,7 +23,7 @@ TOKENS = f"{HEAD}buckets: [{{kind: tokens, name: default, {AMOUNTS}}}]"
 COST = f"{HEAD}buckets: [{{kind: cost, name: default, currency: USD, currency_from: b.currency, {AMOUNTS}}}]"
 
 
-def mapping_of(text: str) -> Mapping:
+def mapping_of(text: str) -> ReplyMapping:
     return load_mapping(parse_yaml(text, Path("m.yaml")))
 
 

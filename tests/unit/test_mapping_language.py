@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quota_exporter.document import parse_yaml
-from quota_exporter.mapping import Mapping, MappingError, load_mapping
+from quota_exporter.mapping_language import MappingError, ReplyMapping, load_mapping
 from quota_exporter.quota import Kind
 
 WHOLE = """\
@@ -40,7 +40,7 @@ buckets:
 """
 
 
-def load(text: str) -> Mapping:
+def load(text: str) -> ReplyMapping:
     return load_mapping(parse_yaml(text, Path("campus.yaml")))
 
 

@@ -225,6 +225,7 @@ def test_other_text_is_not_a_duration(text: str) -> None:
         ("weekly", 604800.0),
         ("30d", 2592000.0),
         ("1h30m", 5400.0),
+        ("100y", 3_153_600_000.0),
     ],
 )
 def test_periods_are_seconds_words_or_durations(value: Any, seconds: float) -> None:
@@ -246,9 +247,11 @@ def test_a_month_is_as_long_as_the_present_one(now: float, days: int) -> None:
     assert parse_period("monthly", now) == days * 86400.0
 
 
-@pytest.mark.parametrize("value", [0, -1, "0s", "", "yearly", "Daily", True, None, [], {}, math.inf, "1e400"])
+@pytest.mark.parametrize(
+    "value", [0, -1, "0s", "", "yearly", "Daily", True, None, [], {}, math.inf, "1e400", 1e300, "101y", 3_153_600_001]
+)
 def test_other_values_are_not_periods(value: Any) -> None:
-    """A period is longer than nothing; an unknown word is no period."""
+    """A period is longer than nothing and at most 100 years; an unknown word is no period."""
     assert parse_period(value, unix(2026, 5, 15)) is None
 
 

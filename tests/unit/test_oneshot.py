@@ -8,6 +8,7 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +19,29 @@ from quota_exporter.files import FileReader
 from quota_exporter.oneshot import NoExporterError, fetch_status, poll, reports_of
 from quota_exporter.opencode import OpenCodePaths
 
-REPORTS = [{"provider_id": "campus"}]
+BUCKET = {
+    "kind": "tokens",
+    "name": "default",
+    "currency": None,
+    "limit": 100,
+    "used": 25,
+    "remaining": 75.0,
+    "limited": True,
+    "resets_at": None,
+    "window_seconds": None,
+    "remaining_ratio": 0.75,
+}
+SUCCESS = {"ok": True, "age_seconds": 12.5, "dropped": [], "reason": None}
+FAILURE = {"ok": False, "age_seconds": 1, "reason": "tls", "meaning": "m", "detail": "d", "action": "a", "dropped": []}
+REPORT = {
+    "provider_id": "campus",
+    "key_source": "env",
+    "checked": [{"source": "env", "where": "$CAMPUS_API_KEY", "outcome": "found"}],
+    "reading": SUCCESS,
+    "quota": {"buckets": [BUCKET]},
+    "of_a_later_version": 1,
+}
+REPORTS = [REPORT, REPORT | {"reading": FAILURE, "quota": None}, REPORT | {"reading": None, "quota": None}]
 STATUS = json.dumps({"version": "1", "time": 1_767_225_600.5, "gateways": REPORTS}).encode()
 
 Serve = Callable[[bytes], str]
@@ -85,6 +108,8 @@ def test_status_asks_no_proxy(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> 
         http_reply(b"{}"),
         http_reply(b'{"gateways": [], "time": "soon"}'),
         http_reply(b'{"gateways": null, "time": 1}'),
+        http_reply(b'{"gateways": [], "time": NaN}'),
+        http_reply(b"[" * 100_000),
     ],
 )
 def test_what_is_no_exporter(serve: Serve, answer: bytes) -> None:
@@ -94,6 +119,31 @@ def test_what_is_no_exporter(serve: Serve, answer: bytes) -> None:
         fetch_status(url)
     hint = "name the exporter's address with --url, or use `quota-exporter poll`"
     assert str(caught.value) == f"no quota-exporter answers at {url}; {hint}"
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        None,
+        "campus",
+        {},
+        {"provider_id": "campus"},
+        REPORT | {"provider_id": 1},
+        REPORT | {"key_source": None},
+        REPORT | {"checked": [{}]},
+        REPORT | {"reading": {"ok": True}},
+        REPORT | {"reading": SUCCESS, "quota": None},
+        REPORT | {"reading": FAILURE | {"reason": None}},
+        REPORT | {"quota": {"buckets": [1]}},
+        REPORT | {"quota": {"buckets": [BUCKET | {"remaining": "75"}]}},
+        REPORT | {"quota": {"buckets": [BUCKET | {"resets_at": float("nan")}]}},
+    ],
+)
+def test_json_of_another_program_is_no_exporter(serve: Serve, report: Any) -> None:
+    """JSON that only looks like an exporter's, down to each value that people are shown, is told as none."""
+    url = f"http://{serve(http_reply(json.dumps({'time': 1.0, 'gateways': [report]}).encode()))}"
+    with pytest.raises(NoExporterError, match=f"^no quota-exporter answers at {url}; "):
+        fetch_status(url)
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "404 Not Found", "503 Service Unavailable"])

@@ -250,6 +250,23 @@ def test_a_file_template_without_a_file_says_what_is_wrong(machine: Machine) -> 
         assert machine.key_in_json(f"{{file:{name}}}") == (None, f"{here / name} {problem}")
 
 
+@pytest.mark.parametrize(
+    ("template", "note"),
+    [
+        ("{env:gsk_CANARY12abCD}", "the variable is not set"),
+        ("{env:sk-BLANK12abCD}", "the variable is blank"),
+        ("{file:sk-CANARY12abCD}", "the file does not exist"),
+        ("{file:gsk_BLANK12abCD}", "the file is blank"),
+        ("{env:XAI_API_KEY}", "$XAI_API_KEY is not set"),
+    ],
+)
+def test_a_key_in_place_of_a_name_is_not_shown(template: str, note: str, machine: Machine) -> None:
+    """The note of `{env:<key>}` is shown on pages: it does without what looks like a key."""
+    machine.environ["sk-BLANK12abCD"] = " "
+    machine.write(machine.config_dir / "gsk_BLANK12abCD", " ")
+    assert machine.key_in_json(template) == (None, note)
+
+
 @pytest.mark.parametrize("home", ["", "relative"])
 def test_a_home_that_is_not_known_is_not_guessed(home: str, machine: Machine) -> None:
     """`~/` without an absolute home directory would name a file of the current project."""

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 
 from quota_exporter.config import read_config
 from quota_exporter.document import parse_yaml
-from quota_exporter.exporter import Generation, Sources, start_generation
+from quota_exporter.exporter import Generation, Sources, load, start
 from quota_exporter.files import FileReader
 from quota_exporter.opencode import OpenCodePaths
 from quota_exporter.quota import Bucket, Kind, Problem
@@ -302,7 +302,7 @@ def test_a_gateway_shows_where_everything_comes_from() -> None:
 def test_a_gateway_without_address_key_or_reply_is_shown() -> None:
     """What is not known is called so, and breaks no page."""
     page = status(
-        report(base_url=None, url=None, key_source=None, checked=[], reading=failed(http_status=None), quota=None)
+        report(base_url=None, url=None, key_source="none", checked=[], reading=failed(http_status=None), quota=None)
     )
     assert "Base URL not known" in page.text
     assert "Key source none" in page.text
@@ -383,7 +383,7 @@ def test_pages_need_nothing_from_elsewhere() -> None:
 def generation_of(text: str, folder: Path) -> Generation:
     path = folder / "conf.yml"
     path.write_text(text)
-    return start_generation(Sources(path, OpenCodePaths((), ()), {}, FileReader()))
+    return start(load(Sources(path, OpenCodePaths((), ()), {}, FileReader())))
 
 
 @pytest.fixture(name="secretive")

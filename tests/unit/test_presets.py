@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from quota_exporter.mapping import classify_error, load_preset, map_reply, preset_names
+from quota_exporter.mapping import classify_error, map_reply
+from quota_exporter.mapping_language import load_preset, preset_names
 from quota_exporter.quota import Bucket, Failure, Kind, Problem, Quota, Reason
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -66,11 +66,16 @@ def test_encoding_that_was_not_asked_for_is_refused(encoding: str) -> None:
         gzip.compress(b"{}")[:-8] + bytes(8),
         zlib.compress(b"{}"),
         b"{}",
+        gzip.compress(b"{}") + gzip.compress(b"{}"),
+        gzip.compress(b"{}") + b"\n",
     ],
-    ids=["no trailer and less", "last byte missing", "half a header", "wrong checksum", "zlib", "plain"],
+    ids=[
+        *("no trailer and less", "last byte missing", "half a header", "wrong checksum", "zlib", "plain"),
+        *("two members", "rubbish at the end"),
+    ],
 )
 def test_broken_gzip_is_refused(body: bytes) -> None:
-    """Gzip data that is cut short or wrong gives no quota, not even when what arrived would do."""
+    """Gzip data that is cut short, wrong or followed by more gives no quota, not even when a part of it would do."""
     with pytest.raises(BadReplyError) as caught:
         _read([body], "gzip")
     assert caught.value.reason is Reason.BAD_ENCODING

@@ -76,6 +76,21 @@ def test_a_credential_without_the_look_of_a_key_is_never_shown(shown: str) -> No
     assert clean_text(shown, (PLAIN_KEY,)) is None
 
 
+@pytest.mark.parametrize(
+    ("shown", "secret"),
+    [("Camp", PLAIN_KEY), ("2m-x", PLAIN_KEY), ("2M-X", PLAIN_KEY), ("8207", "x-9-8207"), (8207, "x-9-8207")],
+)
+def test_the_ends_of_a_credential_are_never_shown(shown: object, secret: str) -> None:
+    """Gateways show the last four characters of a key as its name, also where they are digits."""
+    assert clean_text(shown, (secret,)) is None
+
+
+@pytest.mark.parametrize("shown", ["m-x", "team 2m-x", "Zr8K", 207])
+def test_less_than_an_end_of_the_credential_is_kept(shown: object) -> None:
+    """Three characters, a part of a longer name and four from within say nothing of a key."""
+    assert clean_text(shown, (PLAIN_KEY, "x-9-8207")) == str(shown)
+
+
 def test_names_that_share_little_with_the_credential_are_kept() -> None:
     """A short piece that a name and a key have in common does not hide the name."""
     assert clean_text("Campus", ("campu-s12345678",)) == "Campus"

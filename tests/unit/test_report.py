@@ -12,14 +12,14 @@ import httpx
 import pytest
 import respx
 
-from quota_exporter import exporter as exporter_module
+from quota_exporter import credentials, exporter as exporter_module
 from quota_exporter.advice import ADVICE
-from quota_exporter.exporter import Sources, start_generation
+from quota_exporter.exporter import Sources, load, start
 from quota_exporter.files import FileReader
 from quota_exporter.humanize import percent
 from quota_exporter.opencode import OpenCodePaths
 from quota_exporter.quota import Reason
-from quota_exporter.report import gateway_report
+from quota_exporter.report import gateway_report, read_status
 from quota_exporter.transport import Route
 
 URL = "https://campus.example/v1/quota"
@@ -55,7 +55,7 @@ def _tell(tmp_path: Path, router: respx.Router, canary: str) -> Tell:
 
         async def poll() -> dict[str, Any]:
             sources = Sources(config, OpenCodePaths((), ()), {"CAMPUS": canary}, FileReader())
-            generation = start_generation(sources)
+            generation = start(load(sources))
             (provider_id,) = generation.plans
             for _ in range(polls):
                 await generation.fleet.statuses([provider_id], deadline=None)
@@ -65,6 +65,7 @@ def _tell(tmp_path: Path, router: respx.Router, canary: str) -> Tell:
         report = asyncio.run(poll())
         text = json.dumps(report, allow_nan=False)
         assert canary not in text
+        read_status(json.dumps({"time": 0.0, "gateways": [report]}).encode())  # what `status` takes is what is told
         loaded: dict[str, Any] = json.loads(text)
         return loaded
 
@@ -108,6 +109,23 @@ def test_a_gateway_without_key_and_base_url(tell: Tell) -> None:
     assert (report["base_url"], report["url"], report["key_source"]) == (None, None, "none")
     assert report["checked"] == [{"source": "env", "where": "$LAB_API_KEY", "outcome": "not set"}]
     assert report["reading"]["reason"] == "no_base_url"
+
+
+def test_a_bug_costs_the_key_source_alone(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, canary: str
+) -> None:
+    """When a bug keeps a key from being found, the report says so, with no text of the bug, and goes on."""
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise ZeroDivisionError(canary)
+
+    monkeypatch.setattr(credentials, "resolve", fail)
+    report = tell(polls=0)
+    assert (report["provider_id"], report["url"], report["key_source"]) == ("campus", URL, "none")
+    outcome = "a bug in the exporter (ZeroDivisionError); see its log"
+    assert report["checked"] == [{"source": "none", "where": "the API key", "outcome": outcome}]
+    (record,) = [record for record in caplog.records if record.name == "quota_exporter.report"]
+    assert record.__dict__["provider_id"] == "campus"
 
 
 def test_a_quota(tell: Tell) -> None:

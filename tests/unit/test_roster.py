@@ -24,6 +24,8 @@ PATH = "must start with exactly one / and hold no space, query or fragment, as i
 USERINFO = "must not hold a user name or password; use api_key_file, api_key_env or headers"
 NO_CHECKS = "certificates are not checked; anyone on the way can read the key"
 
+NO_FILE = "matches no file; its gateways are watched once there is one and the config is read again"
+
 Build = Callable[..., Roster]
 
 
@@ -238,6 +240,59 @@ def test_wrong_tls_files_are_told_where_they_are_named(build: Build, tmp_path: P
     assert ids(roster) == ["d"]
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "tls: {ca_file: nope, min_version: TLS10}",
+            {"tls.ca_file: names a file that does not exist", "tls.min_version: must be 'TLS12' or 'TLS13'"},
+        ),
+        (
+            "tls: {server_name: 'a b', ca_file: nope, cert_file: x}",
+            {
+                "tls.server_name: has a host name that DNS does not allow",
+                "tls.cert_file: comes with key_file; give both",
+                "tls.ca_file: names a file that does not exist",
+            },
+        ),
+        (
+            "tls: {ca_file: nope, cert_file: nope, key_file: nope}",
+            {f"tls.{name}: names a file that does not exist" for name in ("ca_file", "cert_file", "key_file")},
+        ),
+        (
+            "headers: {Authorization: x, X-A: {file: nofile}, x-a: c}",
+            {
+                "headers.x-a: is X-A once more, for headers ignore case; keep one of them",
+                "headers.Authorization: is the header that auth.header gives to the API key; choose another one",
+                "headers.X-A: the file does not exist; the gateway shows no_api_key",
+            },
+        ),
+        (
+            "headers: {Authorization: x, X-A: {file: nofile}, Host: foo}",
+            {
+                "headers.Host: is a header that the exporter sets itself; choose another one",
+                "headers.Authorization: is the header that auth.header gives to the API key; choose another one",
+                "headers.X-A: the file does not exist; the gateway shows no_api_key",
+            },
+        ),
+    ],
+)
+def test_one_wrong_part_of_a_key_hides_no_other(build: Build, line: str, expected: set[str]) -> None:
+    """Only the part that is wrong is left out of the checks that follow, and not the key around it."""
+    roster = build(f"gateways:\n  - provider_id: a\n    {line}\n")
+
+    assert set(told(roster.errors + roster.warnings)) == {f"c.yml:3: gateways[0].{problem}" for problem in expected}
+
+
+def test_a_glob_without_files_is_a_warning(build: Build) -> None:
+    """A folder that is still empty is no mistake, a misspelt one is: both are told, and nothing stops."""
+    roster = build("gateway_files: [more.yml, 'cnf.d/*.yml']\ngateways: [{provider_id: a}]", more_yml="[]")
+
+    assert roster.errors == ()
+    assert told(roster.warnings) == [f"c.yml:1: gateway_files[1]: {NO_FILE}"]
+    assert ids(roster) == ["a"]
+
+
 def test_switched_off_certificate_checks_are_a_warning(build: Build) -> None:
     """It is shown at each load where the switch stands, once when it is inherited."""
     roster = build(
@@ -368,18 +423,33 @@ def test_the_exporters_own_entry_wins_and_says_so(build: Build) -> None:
     """An id in both places is no mistake: the note tells which file decides."""
     roster = build(
         "gateways: [{provider_id: a, base_url: 'https://own'}]",
-        opencode=quota_toast(
-            {"providerId": "b"}, {"providerId": "a", "baseURL": "https://theirs"}, {"providerId": "b"}
-        ),
+        opencode=quota_toast({"providerId": "b"}, {"providerId": "a", "baseURL": "https://theirs"}),
     )
     first, second = roster.plans
 
     assert told(roster.errors + roster.warnings) == []
     assert (first.settings.provider_id, first.url) == ("a", "https://own/quota")
     assert [re.sub(r"/\S*/", "", note) for note in first.notes] == ["is also listed in opencode.json:8; c.yml decides"]
-    assert [re.sub(r"/\S*/", "", note) for note in second.notes] == [
-        "is also listed in opencode.json:12; opencode.json decides"
-    ]
+    assert second.notes == ()
+
+
+@pytest.mark.parametrize("own", ["[]", "[{provider_id: a, base_url: 'https://own'}]"])
+def test_an_id_that_opencode_lists_twice_is_a_warning(build: Build, own: str) -> None:
+    """The first of the two is in force, and the second is told as any other wrong entry."""
+    roster = build(
+        f"gateways: {own}",
+        opencode=quota_toast(
+            {"providerId": "a", "baseURL": "https://first"}, {"providerId": "a", "baseURL": "https://second"}
+        ),
+    )
+
+    assert roster.errors == ()
+    (warning,) = told(roster.warnings)
+    assert warning.replace("experimental.quotaToast.openaiCompatibleGateways", "list") == (
+        "opencode.json:10: list[1].providerId: a is used already, at opencode.json:5; ids must be unique"
+    )
+    assert [plan.url for plan in roster.plans] == ["https://own/quota" if "own" in own else "https://first/quota"]
+    assert [len(plan.notes) for plan in roster.plans] == [int("own" in own)]
 
 
 def test_wrong_entries_of_opencode_are_warnings_only(build: Build) -> None:

@@ -11,10 +11,12 @@ import jsonschema
 import pytest
 import yaml
 
+from quota_exporter import schema as schema_module
 from quota_exporter.config import read_config
 from quota_exporter.document import parse_yaml
 from quota_exporter.files import FileReader
-from quota_exporter.settings import Auth, GatewaySettings, Options, Threshold, Tls, config_schema
+from quota_exporter.schema import config_schema
+from quota_exporter.settings import Auth, GatewaySettings, Options, Threshold, Tls
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "examples" / "quota-exporter.yml"
 
@@ -165,6 +167,8 @@ def test_schema_and_loader_accept_the_same(schema: dict[str, Any], tmp_path: Pat
         "gateways: [{provider_id: a, api_key: a, api_key_file: a}]",
         "gateways: [{provider_id: a, api_key_env: a, api_key_file: a}]",
         "gateways: [{provider_id: a, api_key: 5}]",
+        "gateways: [{provider_id: a, api_key: '{env:A}'}]",
+        "gateways: [{provider_id: a, api_key: '{file:a}'}]",
         "gateways: [{provider_id: a, allow_http: yes}]",
         "gateways: [{provider_id: a, max_buckets: 0}]",
         "gateways: [{provider_id: a, headers: {X: 5}}]",
@@ -197,3 +201,18 @@ def test_schema_and_loader_refuse_the_same(schema: dict[str, Any], tmp_path: Pat
 def test_the_example_config_follows_the_schema(schema: dict[str, Any], tmp_path: Path) -> None:
     """What the example teaches, an editor accepts."""
     assert agreed(schema, EXAMPLE.read_text(encoding="utf-8"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rule", "default"),
+    [
+        ({"type": "string", "default": 9.0}, "9s"),
+        ({"type": "string", "default": "auto"}, "auto"),
+        ({"type": "number", "default": 0.5}, 0.5),
+    ],
+)
+def test_only_durations_get_a_unit(rule: dict[str, Any], default: object) -> None:
+    """A ratio's default stays a number."""
+    schema_module._write_default_as_yaml("key", rule)
+
+    assert rule["default"] == default

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from quota_exporter.settings import Auth, GatewayDefaults, GatewaySettings, Origins, Thresholds, Tls
+from quota_exporter.values import is_header_value
 
 CANARY = "sk-canary-4f9a1c7be2d84c55a0e3"
 
@@ -59,6 +60,24 @@ def test_an_error_does_not_hold_its_input() -> None:
         with pytest.raises(ValidationError) as caught:
             GatewaySettings.model_validate(value)
         assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sendable"),
+    [
+        ("a", True),
+        ("a b", True),
+        ("", True),
+        (" a", False),
+        ("a\n", False),
+        ("a\r\nb", False),
+        ("ä", False),
+        ("\x7f", False),
+    ],
+)
+def test_a_header_value_is_printable_ascii_on_one_line(text: str, *, sendable: bool) -> None:
+    """Nothing in a value can end its header and begin another one."""
+    assert is_header_value(text) is sendable
 
 
 def test_equal_tls_settings_are_one_key() -> None:

@@ -12,8 +12,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from quota_exporter.settings import Tls
-from quota_exporter.tls import ssl_context
-from quota_exporter.values import MisplacedError
+from quota_exporter.tls import TlsError, ssl_context
 
 
 class Files:
@@ -44,9 +43,16 @@ def _pem(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 def trouble(**files: Path) -> tuple[tuple[str, ...], str]:
     """At which key the setting is wrong, and why."""
-    with pytest.raises(MisplacedError) as caught:
+    problems = troubles(**files)
+    assert len(problems) == 1
+    return problems[0]
+
+
+def troubles(**files: Path) -> list[tuple[tuple[str, ...], str]]:
+    """At which keys the setting is wrong, and why."""
+    with pytest.raises(TlsError) as caught:
         ssl_context(Tls(**{name: str(path) for name, path in files.items()}))  # type: ignore[arg-type]  # as in YAML
-    return caught.value.keys, str(caught.value)
+    return [(problem.keys, str(problem)) for problem in caught.value.problems]
 
 
 def handshake(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> str | None:
@@ -201,3 +207,94 @@ def test_a_file_that_may_not_be_read_is_told_as_such(pem: Files, monkeypatch: py
     monkeypatch.setattr(Path, "open", refuse)
 
     assert trouble(ca_file=pem.ca) == (("ca_file",), "cannot be read: permission denied")
+
+
+def test_every_wrong_file_is_told_at_once(pem: Files) -> None:
+    """Three wrong files are one run and not three."""
+    missing = "names a file that does not exist"
+
+    assert troubles(ca_file=pem.missing, cert_file=pem.missing, key_file=pem.missing) == [
+        (("ca_file",), missing),
+        (("cert_file",), missing),
+        (("key_file",), missing),
+    ]
+    assert troubles(ca_file=pem.empty, cert_file=pem.cert, key_file=pem.other_key) == [
+        (("ca_file",), "holds no PEM certificate"),
+        (("key_file",), "does not belong to the certificate in cert_file"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["ca_file", "pair"])
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied"), "cannot be read: permission denied"),
+        (FileNotFoundError(2, "No such file or directory"), "names a file that does not exist"),
+        (OSError(), "cannot be read: input/output error"),
+    ],
+)
+def test_a_file_that_goes_while_it_is_loaded_is_told_as_such(
+    pem: Files, monkeypatch: pytest.MonkeyPatch, name: str, error: OSError, message: str
+) -> None:
+    """Files are replaced while the config is read again: that is a problem of the file and not a crash."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    if name == "ca_file":
+        monkeypatch.setattr(ssl, "create_default_context", refuse)
+        assert trouble(ca_file=pem.ca) == (("ca_file",), message)
+    else:
+        monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", refuse)
+        assert trouble(cert_file=pem.cert, key_file=pem.key) == (("key_file",), message)
+
+
+def test_a_certificate_that_goes_before_it_is_looked_at_is_told_as_such(
+    pem: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second look at a wrong pair may find nothing."""
+
+    def refuse(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+
+    assert trouble(cert_file=pem.cert, key_file=pem.empty) == (("cert_file",), "names a file that does not exist")
+
+
+def test_a_system_store_that_may_not_be_read_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder of certificates that others own does not stop the exporter: certifi steps in."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+
+    assert len(ssl_context(Tls()).get_ca_certs()) > 1
+
+
+def test_an_authority_is_judged_alike_by_all_versions_of_python(pem: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules that Python 3.13 added hold for the system's authorities only: private ones are often not strict."""
+    default = ssl.create_default_context
+
+    def as_in_3_13(*, cafile: Path | str | None = None) -> ssl.SSLContext:
+        context = default(cafile=cafile)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", as_in_3_13)
+
+    assert not ssl_context(Tls(ca_file=str(pem.ca))).verify_flags & ssl.VERIFY_X509_STRICT  # type: ignore[arg-type]  # as in YAML
+    assert ssl_context(Tls()).verify_flags & ssl.VERIFY_X509_STRICT
+
+
+def test_an_intermediate_authority_can_be_the_trusted_one(tmp_path: Path) -> None:
+    """An organisation may trust its department's authority without the one above it."""
+    department = trustme.CA().create_child_ca()
+    department.cert_pem.write_to_path(tmp_path / "department.pem")
+    server = server_of(department, "gateway.example")
+    client = ssl_context(Tls(ca_file=str(tmp_path / "department.pem")))  # type: ignore[arg-type]  # as in YAML
+
+    assert handshake(client, server, "gateway.example") == "TLSv1.3"

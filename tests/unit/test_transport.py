@@ -17,15 +17,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import httpx
 import pytest
 import trustme
 from pydantic import SecretStr
 
-from quota_exporter import logs
+from quota_exporter import gateway as gateway_module, logs, transport as transport_module
 from quota_exporter.credentials import Credential
 from quota_exporter.files import FileReader
 from quota_exporter.gateway import Gateway
-from quota_exporter.mapping import load_preset
+from quota_exporter.mapping_language import load_preset
 from quota_exporter.quota import Failure, KeySource, Reading, Reason
 from quota_exporter.resolver import LookupLoop
 from quota_exporter.settings import GatewaySettings
@@ -475,6 +476,45 @@ def test_timeouts_do_not_use_up_the_pool() -> None:
     readings = _run(work())
     assert [reading.failure.reason for reading in readings if reading.failure] == [Reason.TIMEOUT] * 5
     assert readings[-1].quota is not None
+
+
+def test_error_status_survives_a_body_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal is told by its status, whatever becomes of the body behind it."""
+    monkeypatch.setattr(gateway_module, "_ERROR_BODY_SECONDS", 0.05)
+    failure = _failure_of(_Peer(lambda *_: b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 50\r\n\r\n{"))
+    assert failure == Failure(Reason.UNAUTHORIZED, "HTTP 401")
+
+
+def test_connections_that_are_not_used_any_more_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a burst the connections that stay idle are closed, not kept until somebody looks at them."""
+
+    async def work() -> tuple[int, int]:
+        server = _Peer()
+        async with server.listening() as address, _gateway(f"http://{address}") as gateway:
+            await asyncio.gather(*(_poll(gateway) for _ in range(3)))
+            pool = gateway.transport
+            assert isinstance(pool, transport_module._Pool)
+            before = len(pool._idle)
+            monkeypatch.setattr(transport_module, "KEEPALIVE_SECONDS", 0.0)  # what was idle at all, was so too long
+            await _poll(gateway)
+            return before, len(pool._idle)
+
+    assert _run(work()) == (3, 1)
+
+
+def test_connection_given_back_after_the_end_is_closed() -> None:
+    """A reply that is still read when the pool closes leaves no connection behind."""
+
+    async def work() -> int:
+        async with _Peer().listening() as address, _gateway(f"http://{address}") as gateway:
+            pool = gateway.transport
+            assert isinstance(pool, transport_module._Pool)
+            response = await pool.handle_async_request(httpx.Request("GET", f"http://{address}/quota"))
+            await pool.aclose()
+            await response.aclose()
+            return len(pool._idle)
+
+    assert _run(work()) == 0
 
 
 def test_redirect_takes_the_key_nowhere() -> None:

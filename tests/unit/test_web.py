@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import respx
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from quota_exporter import exporter as exporter_module
+from quota_exporter import credentials, exporter as exporter_module
 from quota_exporter.exporter import Exporter, Sources
 from quota_exporter.files import FileReader
 from quota_exporter.opencode import OpenCodePaths
 from quota_exporter.transport import Route
+from quota_exporter.web import pages
 from quota_exporter.web.routes import Phase, WebOptions, build_app, scrape_deadline
 
 CONFIG = """
@@ -46,10 +48,8 @@ class Surface:
         sources = Sources(config, OpenCodePaths((), ()), {}, FileReader())
         self.exporter = Exporter(sources)
         self.phase = Phase()
-        self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(build_app(self.exporter, options, self.phase)),
-            base_url="http://exporter",
-        )
+        self.app = build_app(self.exporter, options, self.phase)
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://exporter")
 
 
 @pytest.fixture(name="router")
@@ -75,11 +75,16 @@ def _ask(tmp_path: Path, router: respx.Router) -> Callable[..., Any]:
         async def run() -> Any:
             surface = Surface(config, router, options)
             try:
-                return await work(surface)
+                async with surface.app.router.lifespan_context(surface.app):
+                    return await work(surface)
             finally:
                 await surface.exporter.close()
 
-        return asyncio.run(run())
+        async def run_at_most(seconds: float) -> Any:
+            async with asyncio.timeout(seconds):
+                return await run()
+
+        return asyncio.run(run_at_most(30))
 
     return ask
 
@@ -166,7 +171,11 @@ def test_collect_exporter_polls_nobody(ask: Callable[..., Any], router: respx.Ro
         ("/probe?target=a&model=a/gpt", 400, "exactly one of target"),
         ("/probe?model=a", 400, "model must be <provider_id>/<model>"),
         ("/probe?target=nobody", 404, "no gateway of this id is configured"),
-        ("/probe?target=", 404, "no gateway of this id is configured"),
+        ("/probe?target=", 400, "exactly one of target"),
+        ("/probe?target=&target=a", 400, "exactly one of target"),
+        ("/probe?model=", 400, "model must be <provider_id>/<model>"),
+        ("/probe?model=a/", 400, "model must be <provider_id>/<model>"),
+        ("/probe?model=/gpt", 400, "model must be <provider_id>/<model>"),
         ("/probe?model=nobody/gpt", 404, "no gateway of this id is configured"),
         ("/probe?target=resting", 404, "disabled by enabled_providers"),
         ("/probe?target=https://evil.example/", 404, "no gateway of this id is configured"),
@@ -180,6 +189,16 @@ def test_wrong_requests_get_a_clear_answer(ask: Callable[..., Any], path: str, s
     assert response.status_code == status
     assert words in response.text
     assert response.headers["content-type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize("path", ["/metrics/", "/probe/?target=a", "/-/ready/", "/-/reload/"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_slash_at_the_end_is_another_path(ask: Callable[..., Any], method: str, path: str) -> None:
+    """No request is redirected: the way would lead to whatever host the request names."""
+    response = ask(lambda surface: surface.client.request(method, path, headers={"Host": "evil.example"}))
+    assert response.status_code == 404
+    assert "location" not in response.headers
+    assert "evil" not in response.text
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/probe", "/quota_status", "/config", "/-/healthy", "/-/ready"])
@@ -417,6 +436,57 @@ def test_telemetry_path_can_be_moved(ask: Callable[..., Any]) -> None:
         return [(await surface.client.get(path)).status_code for path in ("/quota-metrics", "/metrics", "/-/ready")]
 
     assert ask(look, WebOptions(telemetry_path="/quota-metrics")) == [200, 404, 200]
+
+
+def test_a_bug_with_one_key_leaves_the_page(ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a bug keeps one gateway's key from being found, the status page shows that, and all others."""
+    real = credentials.resolve
+
+    def resolve(provider_id: str, *arguments: Any, **options: Any) -> Any:
+        if provider_id == "a":
+            raise ZeroDivisionError
+        return real(provider_id, *arguments, **options)
+
+    monkeypatch.setattr(credentials, "resolve", resolve)
+    response = ask(get("/quota_status?format=json"))
+    assert response.status_code == 200
+    first, second = response.json()["gateways"]
+    assert (first["key_source"], first["reading"]["reason"]) == ("none", "internal")
+    assert (second["key_source"], second["reading"]["ok"]) == ("config", True)
+
+
+def test_the_end_gives_up_pages_that_wait(
+    ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """At the end the page being rendered is the last one, and the threads end: none holds up the exit."""
+    entered, leave = threading.Event(), threading.Event()
+    request.addfinalizer(leave.set)
+    rendered: list[int] = []
+
+    def slow_page(*_arguments: object) -> str:
+        rendered.append(1)
+        entered.set()
+        leave.wait(30)
+        return ""
+
+    monkeypatch.setattr(pages, "config_page", slow_page)
+    before = set(threading.enumerate())
+
+    async def end_with_pages_waiting(surface: Surface) -> list[threading.Thread]:
+        await surface.client.get("/metrics")
+        asked = [asyncio.create_task(surface.client.get("/config")) for _ in range(3)]
+        await asyncio.to_thread(entered.wait, 30)
+        started = [thread for thread in threading.enumerate() if thread.name.startswith(("encoder", "page-renderer"))]
+        assert [request.done() for request in asked] == [False] * 3
+        return started
+
+    threads = set(ask(end_with_pages_waiting)) - before
+    leave.set()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(thread.name for thread in threads) == ["encoder_0", "page-renderer_0"]
+    assert not any(thread.is_alive() for thread in threads)
+    assert len(rendered) == 1
 
 
 def test_an_empty_list_is_served(ask: Callable[..., Any]) -> None:
