@@ -37,8 +37,8 @@ ADVICE = {
     ),
     Reason.TIMEOUT: Advice(
         "it did not answer in time",
-        "Check the gateway's load; raise its timeout, and scrape_timeout in Prometheus above it. Many keys of one origin "
-        "want a higher max_concurrency or a min_interval.",
+        "Check the gateway's load; raise its timeout, and scrape_timeout in Prometheus above it. Many keys of one"
+        " origin want a higher max_concurrency or a min_interval.",
     ),
     Reason.REDIRECT: Advice(
         "it answered with a redirect, which is not followed with a key",

@@ -64,7 +64,7 @@ def serve_flags(command: Command) -> Command:
             "--web.shutdown-timeout",
             "shutdown_timeout",
             "1.5s",
-            "Time for scrapes to finish after SIGTERM; then they get 503.",
+            "Time for scrapes to finish and be answered after SIGTERM; late ones get 503.",
         ),
         _duration(
             "--scrape.timeout-offset",

@@ -27,6 +27,7 @@ from quota_exporter.mapping_language import ReplyMapping
 from quota_exporter.quota import Failure, Quota, Reading, Reason
 from quota_exporter.reply import BadReplyError, parse_json, read_body
 from quota_exporter.settings import GatewaySettings
+from quota_exporter.values import is_header_value
 
 MAX_PAUSE_SECONDS = 300.0
 
@@ -47,7 +48,6 @@ _REASONS = {
     404: Reason.NOT_FOUND,
     429: Reason.RATE_LIMITED,
 }
-_SENDABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class Gateway:
             text = self.files.read_text(path, max_bytes=MAX_SECRET_BYTES).strip()
         except FileProblem as problem:
             raise _UnreadableSecretError(f"the file of header {name} {problem}") from None
-        if not _SENDABLE.fullmatch(text):
+        if not text or not is_header_value(text):
             raise _UnreadableSecretError(f"the file of header {name} is blank or holds what a header cannot carry")
         return text
 

@@ -83,7 +83,7 @@ def validate(model: type[ModelT], value: Any, place: Place, problems: list[Confi
         problems += [
             place.problem(complaint.message, *complaint.keys)
             for complaint in complaints
-            if left_out.isdisjoint(complaint.lacks)
+            if left_out.isdisjoint((complaint.keys, *complaint.lacks))
         ]
         wrong = {_removable(value, complaint.keys) for complaint in complaints}
         if () in wrong:
@@ -92,14 +92,15 @@ def validate(model: type[ModelT], value: Any, place: Place, problems: list[Confi
         value = _without(value, wrong)
         if not required <= value.keys():
             return None
-        left_out |= wrong | {complaint.meant for complaint in complaints}
+        left_out |= wrong | {complaint.meant for complaint in complaints if complaint.meant}
+        left_out |= {path[:-1] for path in wrong if isinstance(path[-1], int)}  # how many it holds says nothing now
 
 
 def _complaint(detail: Mapping[str, Any], model: type[Model], value: Any) -> _Complaint:
     kind, context = detail["type"], detail.get("ctx", {})
     keys = tuple(key for key in detail["loc"] if key != "[key]")
     if kind == "missing":
-        return _Complaint(keys, _MESSAGES[kind], frozenset({keys}))
+        return _Complaint(keys, _MESSAGES[kind])
     if kind == "extra_forbidden":
         return _unknown_key(keys, _model_at(model, keys[:-1]))
     if isinstance(problem := context.get("error"), ProblemAtKeys):

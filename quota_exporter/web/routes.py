@@ -91,7 +91,7 @@ class _Surface:
             yield
         finally:
             for executor in (self._encoder, self._page_renderer):
-                pass
+                executor.shutdown(wait=False, cancel_futures=True)
 
     async def landing(self, _request: Request) -> Response:
         page = pages.landing_page(

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from quota_exporter.web.routes import Phase
 
 _KEEPALIVE_SECONDS = 120  # above the usual scrape intervals, so that Prometheus keeps its connection
-_GRACE_SECONDS = 0.3  # for writing the last answers after the drain
+_GRACE_SECONDS = 0.2  # the end of the shutdown timeout, for writing the last answers
 _ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.%a-z]*\]|[^\[\]:]*):(?P<port>[0-9]{1,5})")
 _MAX_PORT = 65535
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
@@ -29,10 +29,14 @@ class ListenError(Exception):
 def open_sockets(addresses: Sequence[str]) -> list[socket.socket]:
     """Listen on `host:port`, `[ipv6]:port` or `:port` (all addresses); ListenError says what is wrong.
 
-    Port 0 takes a free port, the same on each address that a host has.
+    Port 0 takes a free port, the same on each address that a host has. What is listed twice is opened once, but each
+    port 0 is another one.
     """
+    wanted = [
+        address for index, address in enumerate(addresses) if address.endswith(":0") or address not in addresses[:index]
+    ]
     with contextlib.ExitStack() as opened:
-        sockets = [listening for address in dict.fromkeys(addresses) for listening in _open(address, opened)]
+        sockets = [listening for address in wanted for listening in _open(address, opened)]
         for listening in sockets:
             # asyncio does not see that these are TCP; without it an answer's body waits 40 ms for an acknowledgement
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -55,7 +59,7 @@ async def serve(app: Starlette, sockets: list[socket.socket], phase: Phase, shut
     async def drain() -> None:
         await phase.stopping.wait()
         server.should_exit = True
-        await asyncio.sleep(shutdown_timeout)
+        await asyncio.sleep(max(shutdown_timeout - _GRACE_SECONDS, shutdown_timeout / 2))
         phase.over.set()
         await asyncio.sleep(_GRACE_SECONDS)
         server.force_exit = True

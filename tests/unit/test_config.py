@@ -293,7 +293,7 @@ def test_two_key_sources_are_told_at_the_second(load: Write) -> None:
 )  # fmt: skip
 def test_a_key_that_is_wrong_is_not_told_as_missing_too(load: Write, line: str, problems: list[str]) -> None:
     """What is left out of the checks that follow gives no problem of its own."""
-    assert sorted(told(load(gateway(line)))) == sorted("c.yml:4: gateways[0].{problem}" for problem in problems)
+    assert sorted(told(load(gateway(line)))) == sorted(f"c.yml:4: gateways[0].{problem}" for problem in problems)
 
 
 def test_limits_that_are_wrong_hide_neither_each_other_nor_the_rest(load: Write) -> None:

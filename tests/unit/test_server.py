@@ -89,6 +89,13 @@ def test_what_is_listed_twice_is_opened_once(monkeypatch: pytest.MonkeyPatch) ->
         assert listening.getsockname() == ("127.0.0.1", free)
 
 
+def test_each_port_0_is_another_one() -> None:
+    """Who asks for any port twice gets two."""
+    first, second = open_sockets(["127.0.0.1:0", "127.0.0.1:0"])
+    with first, second:
+        assert first.getsockname() != second.getsockname()
+
+
 @pytest.fixture(name="created")
 def _created(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """The addresses that sockets were bound to; all of them are sockets of 127.0.0.1."""
