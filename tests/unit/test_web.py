@@ -258,13 +258,13 @@ def test_a_slow_gateway_costs_only_its_own_series(ask: Callable[..., Any], route
 
     async def scrape(surface: Surface) -> tuple[httpx.Response, float]:
         started = asyncio.get_running_loop().time()
-        response = await surface.client.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.4"})
+        response = await surface.client.get("/metrics", headers={"X-Prometheus-Scrape-Timeout-Seconds": "2"})
         return response, asyncio.get_running_loop().time() - started
 
     response, took = ask(scrape)
     found = samples(response.text)
     assert (found["llm_quota_up", "a"], found["llm_quota_up", "b.c"]) == (1, 0)
-    assert took < 0.4
+    assert took < 2
 
 
 @pytest.mark.parametrize(
