@@ -123,7 +123,7 @@ def _left(provider_id: str, bucket: Report) -> Html:
         bar = element(
             "meter",
             percent(ratio),
-            value=f"{min(max(ratio, 0.0), 1.0):.4f}",
+            value=f"{min(max(ratio, 0.0), 1.0):.6f}",
             low=str(_VERY_LOW),
             high=str(_LOW),
             optimum="1",
