@@ -192,7 +192,7 @@ class Exporter:
                 for problem in str(error).splitlines():
                     _LOG.error("config refused, the last good one stays", extra={"problem": problem})
                 raise
-            except Exception:
+            except Exception:  # a bug; the metric must not claim that the config on disk is in force
                 self.metrics.config_rejected()
                 raise
             generation.fleet.inherit(previous.fleet)

@@ -79,7 +79,7 @@ class _Pool(httpx.AsyncBaseTransport):
         now = time.monotonic()
         self._idle.append((connection, now))
         # Those at the bottom are not used any more; httpx would look at them only when they are.
-        while now - self._idle[0][1] > KEEPALIVE_SECONDS:
+        while self._idle and now - self._idle[0][1] > KEEPALIVE_SECONDS:
             await self._idle.popleft()[0].aclose()
 
     def _open(self) -> _Connection:

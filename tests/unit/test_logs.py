@@ -7,7 +7,6 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,18 +15,6 @@ from hypothesis import given, strategies as st
 from quota_exporter.logs import LogFormat, StructuredFormatter, set_up
 
 _FORMS: tuple[LogFormat, ...] = ("logfmt", "json")
-
-
-@pytest.fixture(autouse=True)
-def _restored_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("httpx", "httpcore", "asyncio", "uvicorn")}
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-    for name, was in levels.items():
-        logging.getLogger(name).setLevel(was)
 
 
 def _line(form: LogFormat, name: str = "quota_exporter.fleet", **record: Any) -> str:

@@ -502,6 +502,32 @@ def test_connections_that_are_not_used_any_more_are_closed(monkeypatch: pytest.M
     assert _run(work()) == (3, 1)
 
 
+def test_pool_that_is_emptied_while_it_tidies_up_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While an old connection is being closed others may take the rest: that fails no poll."""
+    real = transport_module._Connection.aclose
+
+    async def work() -> list[Failure | None]:
+        async with _Peer().listening() as address, _gateway(f"http://{address}") as gateway:
+            await asyncio.gather(*(_poll(gateway) for _ in range(2)))
+            pool = gateway.transport
+            assert isinstance(pool, transport_module._Pool)
+            taken: list[tuple[transport_module._Connection, float]] = []
+
+            async def close_slowly(self: transport_module._Connection) -> None:
+                taken.extend(pool._idle)
+                pool._idle.clear()
+                await real(self)
+
+            monkeypatch.setattr(transport_module._Connection, "aclose", close_slowly)
+            monkeypatch.setattr(transport_module, "KEEPALIVE_SECONDS", 0.0)  # what was idle at all, was so too long
+            reading = await _poll(gateway)
+            monkeypatch.setattr(transport_module._Connection, "aclose", real)
+            pool._idle.extend(taken)
+            return [reading.failure]
+
+    assert _run(work()) == [None]
+
+
 def test_connection_given_back_after_the_end_is_closed() -> None:
     """A reply that is still read when the pool closes leaves no connection behind."""
 
