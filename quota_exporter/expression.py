@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
 from typing import Any
 
 import jmespath
-from jmespath.exceptions import JMESPathTypeError, LexerError, ParseError
-from jmespath.functions import Functions, signature
+from jmespath.exceptions import LexerError, ParseError
 from jmespath.lexer import Lexer
-from jmespath.visitor import Options, TreeInterpreter
 
-from quota_exporter.numbers import next_boundary, parse_number
+from quota_exporter.expression_types import ANY, Types, in_words, memberless, mismatches, types_of
+from quota_exporter.functions import MOST_ARGUMENTS, OwnFunctions, Surroundings
+from quota_exporter.interpreter import STEPS, BoundedInterpreter
+from quota_exporter.numbers import parse_number
 
 MAX_LENGTH = 512
 MAX_DEPTH = 32
+MAX_COPIES = 64
 
-_ANY: Any = {"types": []}
+_QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`(?P<literal>(?:\\.|[^`\\])*)`", re.DOTALL)
 _WORDS_OF_OTHER_LANGUAGES = ("null", "true", "false")
 
 
@@ -48,12 +52,16 @@ class Expression:
     node: Any = field(repr=False, compare=False)
 
 
-def compile_expression(text: str) -> Expression:
-    """Compile JMESPath; raises ExpressionError for what can be known to be wrong before there is a reply."""
+def compile_expression(text: str, wanted: Types = ANY) -> Expression:
+    """Compile JMESPath that is to give one of the `wanted` JSON types.
+
+    Raises ExpressionError for what can be known to be wrong before there is a reply.
+    """
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"is longer than {MAX_LENGTH} characters")
     if not text.strip():
         raise ExpressionError("is empty: give an expression or remove the line")
+    _check_literals(text)
     try:
         tokens = list(Lexer().tokenize(text))
         node: Any = jmespath.compile(text).parsed
@@ -67,6 +75,8 @@ def compile_expression(text: str) -> Expression:
         raise ExpressionError(f"is nested more than {MAX_DEPTH} levels deep") from None
     _check_traps(tokens)
     _check_tree(node, tokens)
+    if not (given := types_of(node)) & wanted:
+        raise ExpressionError(f"never gives {in_words(wanted)}: it gives {in_words(given)}")
     return Expression(text, _plain_path(node), node)
 
 
@@ -83,18 +93,32 @@ def is_true(value: object) -> bool:
 
 
 class Evaluation:
-    """Evaluates expressions against one reply at one time (Unix seconds)."""
+    """Evaluates expressions against one document at one time, `now` in Unix seconds.
 
-    def __init__(self, reply: Any, now: float) -> None:
-        self._reply = reply
-        self._interpreter = TreeInterpreter(Options(custom_functions=_Functions(now)))
+    `headers` are the header fields of the replies by request id. `steps` bounds the work of all expressions together;
+    those after it fail.
+    """
+
+    __slots__ = ("_interpreter", "_item")
+
+    def __init__(
+        self, document: Any, now: float, headers: Mapping[str, Mapping[str, str]], *, steps: int = STEPS
+    ) -> None:
+        self._item = document
+        self._interpreter = BoundedInterpreter(Surroundings(document, now, headers), steps)
+
+    def at(self, item: Any) -> Evaluation:
+        """Return an evaluation for which `@` is one item of the document."""
+        other = object.__new__(Evaluation)
+        other._item, other._interpreter = item, self._interpreter
+        return other
 
     def value(self, expression: Expression) -> Any:
         """Return the JSON value, MISSING where a plain path leads nowhere, FAILED for an error."""
         if expression.path is not None:
-            return _follow(self._reply, expression.path)
+            return _follow(self._item, expression.path)
         try:
-            return self._interpreter.visit(expression.node, self._reply)
+            return self._interpreter.evaluate(expression.node, self._item)
         except Exception:  # noqa: BLE001 - whatever goes wrong inside of JMESPath costs this one value
             return Nothing.FAILED
 
@@ -111,6 +135,19 @@ def _error(what: str, position: int) -> ExpressionError:
     return ExpressionError(f"is not valid JMESPath at character {position + 1}: {what}")
 
 
+def _check_literals(text: str) -> None:
+    """Refuse `daily` in backticks, which JMESPath reads as text though it is no JSON."""
+    for match in _QUOTED.finditer(text):
+        literal = match["literal"]
+        if literal is not None:
+            try:
+                json.loads(literal.replace("\\`", "`"))
+            except ValueError:
+                raise _error(
+                    "what stands in backticks is not JSON; write text in single quotes", match.start()
+                ) from None
+
+
 def _check_traps(tokens: list[Any]) -> None:
     previous = None
     for token in tokens:
@@ -125,7 +162,7 @@ def _check_traps(tokens: list[Any]) -> None:
 
 
 def _check_tree(root: Any, tokens: list[Any]) -> None:
-    level, depth = [root], 0
+    level, depth, copies = [root], 0, 1
     while level:
         depth += 1
         if depth > MAX_DEPTH:
@@ -133,7 +170,19 @@ def _check_tree(root: Any, tokens: list[Any]) -> None:
         for node in level:
             if node["type"] == "function_expression":
                 _check_call(node["value"], len(node["children"]), tokens)
+            elif node["type"] in ("multi_select_list", "multi_select_dict"):
+                copies *= len(node["children"])
         level = [child for node in level for child in _children(node)]
+    if copies > MAX_COPIES:
+        # lists of lists of the same thing grow with every level
+        raise ExpressionError(f"makes more than {MAX_COPIES} copies of its input by [...] and {{...}}")
+    if (holder := memberless(root)) is not None:
+        raise ExpressionError(
+            f"asks {in_words(holder)} for a member, which is always null; a ! goes before (a.b), not (a)"
+        )
+    for function, number, taken, given in mismatches(root):
+        message = f"argument {number} of {function}() must be {in_words(taken)}, not {in_words(given)}"
+        raise _error(message, _start_of_call(function, tokens))
 
 
 def _children(node: Any) -> Iterator[Any]:
@@ -141,16 +190,28 @@ def _children(node: Any) -> Iterator[Any]:
     return (child for child in node["children"] if isinstance(child, dict))
 
 
-def _check_call(name: str, given: int, tokens: list[Any]) -> None:
+def _start_of_call(name: str, tokens: list[Any]) -> int:
     pairs = pairwise(tokens)
-    start = next(token["start"] for token, then in pairs if token["value"] == name and then["type"] == "lparen")
-    function = _Functions.FUNCTION_TABLE.get(name)
+    start: int = next(token["start"] for token, then in pairs if token["value"] == name and then["type"] == "lparen")
+    return start
+
+
+def _check_call(name: str, given: int, tokens: list[Any]) -> None:
+    start = _start_of_call(name, tokens)
+    function = OwnFunctions.FUNCTION_TABLE.get(name)
     if function is None:
-        raise _error(f"there is no function {name}()", start)
-    wanted = len(function["signature"])
-    variadic = wanted > 0 and function["signature"][-1].get("variadic", False)
-    if given < wanted or (given > wanted and not variadic):
-        raise _error(f"{name}() takes {'at least ' * variadic}{wanted} argument(s), not {given}", start)
+        nearest = difflib.get_close_matches(name, OwnFunctions.FUNCTION_TABLE, n=1)
+        hint = f"; did you mean {nearest[0]}()?" if nearest else ""
+        raise _error(f"there is no function {name}(){hint}", start)
+    least = len(function["signature"])
+    most = MOST_ARGUMENTS.get(name)
+    if least and most is None and not function["signature"][-1].get("variadic", False):
+        most = least
+    elif not least:
+        most = 0
+    if given < least or (most is not None and given > most):
+        wanted = str(least) if least == most else f"at least {least}" if most is None else f"{least} or {most}"
+        raise _error(f"{name}() takes {wanted} argument(s), not {given}", start)
 
 
 def _plain_path(node: Any) -> tuple[str, ...] | None:
@@ -160,43 +221,3 @@ def _plain_path(node: Any) -> tuple[str, ...] | None:
         return None
     parts = [_plain_path(child) for child in node["children"]]
     return None if None in parts else tuple(member for part in parts if part for member in part)
-
-
-class _Functions(Functions):
-    """JMESPath's functions, our own, and strict ones for those that make numbers of what is none."""
-
-    def __init__(self, now: float) -> None:
-        self._now = now
-
-    @signature(_ANY, {"types": ["string"]})
-    def _func_has(self, value: Any, member: str) -> bool | None:
-        """Whether `value` is an object with this member, be it null; null for null."""
-        return None if value is None else isinstance(value, dict) and member in value
-
-    @signature(_ANY)
-    def _func_next(self, word: Any) -> float | None:
-        """Unix time at which the `daily`, `weekly` or `monthly` interval ends (UTC); null for all else."""
-        return next_boundary(word, self._now)
-
-    @signature(_ANY)
-    def _func_to_number(self, value: Any) -> float | None:
-        return parse_number(value)
-
-    @signature({"types": ["array"]})
-    def _func_sum(self, values: list[Any]) -> float | None:
-        # The sum of nothing is unknown: a list that lost its members must not read as 0.
-        return math.fsum(_numbers("sum", values)) if values else None
-
-    @signature({"types": ["array"]})
-    def _func_avg(self, values: list[Any]) -> float | None:
-        return math.fsum(_numbers("avg", values)) / len(values) if values else None
-
-
-def _numbers(function: str, values: list[Any]) -> list[float]:
-    numbers = []
-    for value in values:
-        number = parse_number(value)
-        if number is None:
-            raise JMESPathTypeError(function, value, type(value).__name__, ["number"])
-        numbers.append(number)
-    return numbers

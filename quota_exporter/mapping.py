@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
-from enum import Enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from quota_exporter.expression import Evaluation, Expression, Nothing, is_true
-from quota_exporter.mapping_language import BucketRule, ReplyMapping
-from quota_exporter.numbers import parse_number, parse_period, parse_time
-from quota_exporter.quota import Bucket, Dropped, Failure, Kind, Problem, Quota, Reason
+from quota_exporter.buckets import read_buckets
+from quota_exporter.expression import Evaluation, Expression, Nothing
+from quota_exporter.interpreter import STEPS
+from quota_exporter.mapping_language import ChildrenRule, ReplyMapping
+from quota_exporter.numbers import parse_number
+from quota_exporter.quota import Child, Dropped, Failure, Problem, Quota, Reason
+from quota_exporter.reader import Notes, Reader
 from quota_exporter.reply_text import clean_message, clean_text
+from quota_exporter.request_language import Request
+
+MAX_FRESH_SECONDS = 300.0
 
 _REASONS = {
     Reason.KEY_EXPIRED: "the gateway says that the key has expired",
@@ -19,205 +25,216 @@ _REASONS = {
     Reason.PAYMENT_REQUIRED: "the gateway asks for payment",
 }
 _MAX_PATHS_NAMED = 6
-_UNUSABLE = ""  # the reply names a currency, and that is none
+_STEPS_FOR_CHILDREN = 100 * STEPS
+_MAX_AGE = re.compile(r"(?:^|[,\s])max-age=\"?([0-9]{1,9})\"?(?:$|[,;\s])", re.IGNORECASE)
 
 
-class _Absent(Enum):
-    """Why a bucket lacks an amount."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One request's reply: its JSON, or of a request with pages the list of all items.
 
-    NOT_ASKED = "the mapping does not ask for it"
-    NULL = "the reply says null"
-    MISSING = "the reply does not have it"
-    NOT_A_NUMBER = "the reply has something else"
+    `headers` are looked up in lower case.
+    """
 
-
-_Amount = float | _Absent
+    body: Any
+    http_status: int
+    headers: Mapping[str, str]
 
 
 def map_reply(
     mapping: ReplyMapping, body: Any, *, http_status: int, secrets: tuple[str, ...], now: float, max_buckets: int
 ) -> Quota | Failure:
-    """Return the quota that a reply's JSON holds, or why it holds none; never raises.
+    """Check and map the reply to a mapping's only request; see `check_reply` and `map_replies`."""
+    request, reply = mapping.steps[0], Reply(body, http_status, {})
+    failure = check_reply(mapping, request, reply, secrets=secrets)
+    if failure is not None:
+        return failure
+    return map_replies(mapping, {request.id: reply}, secrets=secrets, now=now, max_buckets=max_buckets)
 
-    `secrets` are what the request carried, which no text taken from the reply may show. `now` is the Unix time
-    that calendar intervals refer to.
+
+def check_reply(mapping: ReplyMapping, request: Request, reply: Reply, *, secrets: tuple[str, ...]) -> Failure | None:
+    """Return why one reply cannot be used, None when it can be; never raises.
+
+    `secrets` are what the request carried, which no text taken from the reply may show.
     """
-    if not isinstance(body, dict | list):
-        return Failure(Reason.UNEXPECTED_SHAPE, f"the reply (HTTP {http_status}) is JSON, but not an object")
-    reader = _Reader(Evaluation(body, now), now)
-    if mapping.success is not None and not reader.holds(mapping.success, "success"):
-        wanted = f"`{mapping.success.text}` does not hold"
-    elif buckets := reader.buckets(mapping.buckets, max_buckets):
-        name = clean_text(reader.value(mapping.key_name, "key_name"), secrets)
-        expires_at = reader.time(mapping.expires_at, "expires_at")
-        return Quota(buckets, name, expires_at, tuple(reader.dropped))
-    else:
-        wanted = f"none of {_paths(mapping)} gives a value"
-    reason, has_error, message = _error_of(mapping, reader.evaluation, secrets)
-    ending = f": {message}" if message else ""
-    if reason is not None:
-        failure = reason, f"{_REASONS[reason]}{ending}"
-    elif has_error:
-        failure = Reason.ERROR_REPLY, f"the gateway answered with an error{ending}"
-    else:
-        detail = f"the reply (HTTP {http_status}) does not fit the mapping {mapping.name}: {wanted}"
-        failure = Reason.UNEXPECTED_SHAPE, detail
-    return Failure(*failure, dropped=tuple(reader.dropped))
+    if not isinstance(reply.body, dict | list):
+        return Failure(Reason.UNEXPECTED_SHAPE, f"the reply (HTTP {reply.http_status}) is JSON, but not an object")
+    success = mapping.success if request.success is None else request.success
+    if success is None:
+        return None
+    notes = Notes()
+    if _reader(reply.body, {request.id: reply}, 0.0, notes).holds(success, "success"):
+        return None
+    unfit = _unfit(mapping, reply, f"`{success.text}` does not hold")
+    return replace(_error_in(mapping, reply, secrets) or unfit, dropped=notes.dropped)
+
+
+def map_replies(
+    mapping: ReplyMapping,
+    replies: Mapping[str, Reply],
+    *,
+    secrets: tuple[str, ...],
+    now: float,
+    max_buckets: int,
+    max_children: int | None = None,
+    dropped: tuple[Dropped, ...] = (),
+    notes: Notes | None = None,
+) -> Quota | Failure:
+    """Return the quota that the replies (by request id) hold, or why they hold none; never raises.
+
+    `now` is the Unix time that calendar intervals refer to. `dropped` is what was lost before. `notes` is given to
+    learn what each expression gave.
+    """
+    notes = Notes() if notes is None else notes
+    for earlier in dropped:
+        notes.drop(earlier.problem, earlier.where, count=earlier.count)
+    first = replies[mapping.steps[0].id]
+    document = first.body if len(mapping.steps) == 1 else {name: reply.body for name, reply in replies.items()}
+    # a list of keys is mapped beside the loop, and each of them takes some steps
+    reader = _reader(document, replies, now, notes, steps=STEPS if mapping.children is None else _STEPS_FOR_CHILDREN)
+    buckets = read_buckets(mapping.buckets, reader, units=mapping.units, secrets=secrets, max_buckets=max_buckets)
+    children = _children(mapping, reader, secrets=secrets, max_buckets=max_buckets, max_children=max_children)
+    if not buckets and children is None:
+        said = (_error_in(mapping, reply, secrets) for reply in replies.values())
+        failure = next((failure for failure in said if failure is not None), None)
+        unfit = _unfit(mapping, first, f"none of {_paths(mapping)} gives a value")
+        return replace(failure or unfit, dropped=notes.dropped)
+    name = clean_text(reader.value(mapping.key_name, "key_name"), secrets)
+    expires_at = reader.time(mapping.expires_at, "expires_at", mapping.time_format)
+    fresh_for = _max_age(first) if mapping.cache_control else 0.0
+    return Quota(buckets, name, expires_at, notes.dropped, fresh_for, children)
 
 
 def classify_error(mapping: ReplyMapping, body: Any, *, secrets: tuple[str, ...]) -> tuple[Reason | None, str | None]:
     """Return what an error reply's JSON says: the reason, if it gives one, and its message if safe to show."""
-    # An error has nothing to do with calendar intervals, so any time will do.
-    reason, _, message = _error_of(mapping, Evaluation(body, now=0.0), secrets)
+    reason, _, message = _said(mapping, body, secrets)
     return reason, message
 
 
-def _error_of(
-    mapping: ReplyMapping, evaluation: Evaluation, secrets: tuple[str, ...]
-) -> tuple[Reason | None, bool, str | None]:
-    """Return the reason, whether there is an error at all, and its message if that may be shown."""
-    code = None if mapping.reason is None else evaluation.value(mapping.reason)
-    reason = next((reason for reason in _REASONS if reason == code), None)
+def request_values(request: Request, replies: Mapping[str, Reply], *, now: float) -> dict[str, str] | None:
+    """Return what `{name}` stands for in a request that follows these replies.
+
+    None when it is not to be made: its condition does not hold, or a value is missing or neither text nor number.
+    """
+    reader = _reader({name: reply.body for name, reply in replies.items()}, replies, now, Notes())
+    if request.where is not None and not reader.holds(request.where, "where"):
+        return None
+    values: dict[str, str] = {}
+    for name, expression in request.values.items():
+        value = reader.value(expression, name)
+        if not isinstance(value, str | int | float) or isinstance(value, bool) or value == "":
+            return None
+        values[name] = str(value)
+    return values
+
+
+def _reader(document: Any, replies: Mapping[str, Reply], now: float, notes: Notes, *, steps: int = STEPS) -> Reader:
+    headers = {name: reply.headers for name, reply in replies.items()}
+    return Reader(Evaluation(document, now, headers, steps=steps), now, notes)
+
+
+def _error_in(mapping: ReplyMapping, reply: Reply, secrets: tuple[str, ...]) -> Failure | None:
+    reason, has_error, message = _said(mapping, reply.body, secrets)
+    ending = f": {message}" if message else ""
+    if reason is not None:
+        return Failure(reason, f"{_REASONS[reason]}{ending}")
+    if has_error:
+        return Failure(Reason.ERROR_REPLY, f"the gateway answered with an error{ending}")
+    return None
+
+
+def _said(mapping: ReplyMapping, body: Any, secrets: tuple[str, ...]) -> tuple[Reason | None, bool, str | None]:
+    """Return the reason that a reply gives, whether it has an error at all, and its message if that may be shown."""
+    # An error has nothing to do with calendar intervals, so any time will do.
+    evaluation = Evaluation(body, 0.0, {})
+    reason = None if mapping.reason is None else _reason(evaluation.value(mapping.reason))
     error = None if mapping.error is None else evaluation.value(mapping.error)
     if error is None or isinstance(error, Nothing):
         return reason, False, None
     return reason, True, clean_message(error, secrets)
 
 
+def _reason(value: Any) -> Reason | None:
+    return next((reason for reason in _REASONS if reason == value), None)
+
+
+def _unfit(mapping: ReplyMapping, reply: Reply, why: str) -> Failure:
+    detail = f"the reply (HTTP {reply.http_status}) does not fit the mapping {mapping.name}: {why}"
+    return Failure(Reason.UNEXPECTED_SHAPE, detail)
+
+
 def _paths(mapping: ReplyMapping) -> str:
-    amounts = (amount for rule in mapping.buckets for amount in (rule.limit, rule.used, rule.remaining))
-    paths = list(dict.fromkeys(amount.text for amount in amounts if amount is not None and amount.path))
-    if len(paths) > _MAX_PATHS_NAMED:
-        paths[_MAX_PATHS_NAMED:] = ["..."]
-    return ", ".join(paths) or "its expressions"
+    if mapping.children is not None:
+        return mapping.children.each.text
+    paths: dict[str, None] = {}
+    for rule in mapping.buckets:
+        inside = "" if rule.each is None else f"{rule.each.text}: "
+        amounts: tuple[Expression | None, ...] = (rule.limit, rule.used, rule.remaining)
+        paths |= {f"{inside}{amount.text}": None for amount in amounts if amount is not None and amount.path}
+    names = list(paths)
+    if len(names) > _MAX_PATHS_NAMED:
+        names[_MAX_PATHS_NAMED:] = ["..."]
+    return ", ".join(names) or "its expressions"
 
 
-class _Reader:
-    """Takes values out of one reply; `dropped` collects what it could not use."""
-
-    def __init__(self, evaluation: Evaluation, now: float) -> None:
-        self.evaluation = evaluation
-        self.dropped: list[Dropped] = []
-        self._now = now
-
-    def value(self, expression: Expression | None, field: str) -> Any:
-        """Return what an expression gives, None when that is nothing; an expression that fails is counted."""
-        if expression is None:
-            return None
-        value = self.evaluation.value(expression)
-        if value is Nothing.FAILED:
-            self._drop(Problem.UNRESOLVED, field, expression)
-        return None if isinstance(value, Nothing) else value
-
-    def holds(self, expression: Expression, field: str) -> bool:
-        """Whether an expression gives what JMESPath takes for true."""
-        return is_true(self.value(expression, field))
-
-    def time(self, expression: Expression | None, field: str) -> float | None:
-        """Return a time as Unix seconds."""
-        value = self.value(expression, field)
-        seconds = None if value is None else parse_time(value)
-        if value is not None and seconds is None:
-            self._drop(Problem.BAD_TIME, field, expression)
-        return seconds
-
-    def buckets(self, rules: tuple[BucketRule, ...], max_buckets: int) -> tuple[Bucket, ...]:
-        """Return the buckets that the reply says something about: at most `max_buckets`, unique per kind."""
-        found: dict[tuple[Kind, str], Bucket] = {}
-        for index, rule in enumerate(rules):
-            field = f"buckets[{index}]"
-            bucket = self._bucket(rule, field)
-            if bucket is None:
-                continue
-            if (bucket.kind, bucket.name) in found:
-                self._drop(Problem.DUPLICATE, field)
-            elif len(found) >= max_buckets:
-                self._drop(Problem.TOO_MANY, field)
-            else:
-                found[bucket.kind, bucket.name] = bucket
-        return tuple(found.values())
-
-    def _bucket(self, rule: BucketRule, field: str) -> Bucket | None:
-        if rule.where is not None and not self.holds(rule.where, f"{field}.where"):
-            return None
-        currency = self._currency(rule, field)
-        if currency == _UNUSABLE:
-            return None
-        limit = self._amount(rule.limit)
-        unlimited = limit is _Absent.NULL and rule.unlimited is not None
-        used = self._amount(rule.used)
-        remaining = _Absent.NOT_ASKED if unlimited else self._amount(rule.remaining)
-        limit_value, used_value, remaining_value = _derive(limit, used, remaining)
-        self._count(limit, None, f"{field}.limit", rule.limit)
-        self._count(used, used_value, f"{field}.used", rule.used)
-        self._count(remaining, remaining_value, f"{field}.remaining", rule.remaining)
-        if not unlimited and limit_value is None and used_value is None and remaining_value is None:
-            return None
-        limited = True if isinstance(limit, float) else None
-        return Bucket(
-            kind=rule.kind,
-            name=rule.name,
-            currency=currency,
-            limit=limit_value,
-            used=used_value,
-            remaining=remaining_value,
-            limited=False if unlimited else limited,
-            resets_at=self.time(rule.resets_at, f"{field}.resets_at"),
-            window_seconds=self._period(rule.window, f"{field}.window"),
-        )
-
-    def _currency(self, rule: BucketRule, field: str) -> str | None:
-        value = None if rule.currency_from is None else self.evaluation.value(rule.currency_from)
-        if value is None or value is Nothing.MISSING:
-            return rule.currency
-        if isinstance(value, str) and re.fullmatch("[A-Za-z]{3}", value):
-            return value.upper()
-        problem = Problem.UNRESOLVED if value is Nothing.FAILED else Problem.BAD_CURRENCY
-        self._drop(problem, f"{field}.currency_from", rule.currency_from)
-        return _UNUSABLE
-
-    def _period(self, expression: Expression | None, field: str) -> float | None:
-        value = self.value(expression, field)
-        seconds = None if value is None else parse_period(value, self._now)
-        if value is not None and seconds is None:
-            self._drop(Problem.NOT_A_NUMBER, field, expression)
-        return seconds
-
-    def _amount(self, expression: Expression | None) -> _Amount:
-        if expression is None:
-            return _Absent.NOT_ASKED
-        value = self.evaluation.value(expression)
-        if isinstance(value, Nothing):
-            return _Absent.MISSING
-        if value is None:
-            # An expression that is more than a path gives null also for what the reply does not have.
-            return _Absent.NULL if expression.path else _Absent.MISSING
-        number = parse_number(value)
-        return _Absent.NOT_A_NUMBER if number is None else number
-
-    def _count(self, amount: _Amount, value: float | None, field: str, expression: Expression | None) -> None:
-        if amount is _Absent.NOT_A_NUMBER:
-            self._drop(Problem.NOT_A_NUMBER, field, expression)
-        elif amount is _Absent.MISSING and value is None:
-            self._drop(Problem.UNRESOLVED, field, expression)
-
-    def _drop(self, problem: Problem, field: str, expression: Expression | None = None) -> None:
-        where = field if expression is None else f"{field} ({expression.text})"
-        self.dropped.append(Dropped(problem, where))
+def _max_age(reply: Reply) -> float:
+    """Seconds for which the gateway wants a reply to be reused, at most five minutes."""
+    match = _MAX_AGE.search(reply.headers.get("cache-control", ""))
+    return 0.0 if match is None else min(parse_number(match[1]) or 0.0, MAX_FRESH_SECONDS)
 
 
-def _derive(limit: _Amount, used: _Amount, remaining: _Amount) -> tuple[float | None, ...]:
-    """Return limit, used and remaining, the one that is absent computed from the others where both are there.
+def _children(
+    mapping: ReplyMapping, reader: Reader, *, secrets: tuple[str, ...], max_buckets: int, max_children: int | None
+) -> tuple[Child, ...] | None:
+    rule = mapping.children
+    if rule is None:
+        return None
+    items = reader.items(rule.each, "children.each")
+    if items is None:
+        return None
+    named: dict[str, Any] = {}
+    unnamed = duplicates = 0
+    for alias, item in sorted(_aliases(rule, reader, items, secrets), key=lambda pair: pair[0] or ""):
+        if alias is None:
+            unnamed += 1
+        elif alias in named:
+            duplicates += 1
+        else:
+            named[alias] = item
+    most = rule.max_children if max_children is None else max_children
+    reader.notes.drop(Problem.UNRESOLVED, "children.alias", rule.alias, unnamed)
+    reader.notes.drop(Problem.DUPLICATE, "children.alias", rule.alias, duplicates)
+    reader.notes.drop(Problem.TOO_MANY, "children.each", rule.each, max(0, len(named) - most))
+    notes = Notes(evaluated=reader.notes.evaluated)  # one key shows what the expressions do with all
+    children = []
+    for alias in list(named)[:most]:
+        outcome = _child(mapping, rule, reader.at(named[alias], notes), secrets, max_buckets)
+        children.append(Child(alias, outcome))
+        notes = Notes()
+    return tuple(children)
 
-    A limit that the reply gives as null or as no number stays absent: the reply did say something about it.
-    """
-    if isinstance(limit, float):
-        if isinstance(used, float) and not isinstance(remaining, float):
-            remaining = limit - used
-        elif isinstance(remaining, float) and not isinstance(used, float):
-            used = limit - remaining
-    elif limit in (_Absent.NOT_ASKED, _Absent.MISSING) and isinstance(used, float) and isinstance(remaining, float):
-        limit = used + remaining
-    return tuple(
-        amount if isinstance(amount, float) and math.isfinite(amount) else None for amount in (limit, used, remaining)
+
+def _aliases(
+    rule: ChildrenRule, reader: Reader, items: list[Any], secrets: tuple[str, ...]
+) -> Iterator[tuple[str | None, Any]]:
+    for item in items:
+        inside = reader.at(item)
+        if rule.where is None or inside.holds(rule.where, "children.where"):
+            yield clean_text(inside.raw(rule.alias, "children.alias"), secrets), item
+
+
+def _child(
+    mapping: ReplyMapping, rule: ChildrenRule, reader: Reader, secrets: tuple[str, ...], max_buckets: int
+) -> Quota | Failure:
+    reason = _reason(reader.value(rule.reason, "children.reason"))
+    if reason is not None:
+        return Failure(reason, _REASONS[reason], dropped=reader.notes.dropped)
+    place = "children.buckets"
+    buckets = read_buckets(
+        rule.buckets, reader, units=mapping.units, secrets=secrets, max_buckets=max_buckets, place=place
     )
+    if not buckets:
+        detail = f"its entry in the list of keys does not fit the mapping {mapping.name}"
+        return Failure(Reason.UNEXPECTED_SHAPE, detail, dropped=reader.notes.dropped)
+    expires_at = reader.time(rule.expires_at, "children.expires_at", rule.time_format)
+    return Quota(buckets, None, expires_at, reader.notes.dropped)

@@ -1,29 +1,34 @@
-"""Mapping documents compiled into checked mappings."""
+"""The language of mappings: what a mapping document may say, checked and compiled."""
 
 from __future__ import annotations
 
-import re
-from importlib.resources import files
-from pathlib import Path
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainValidator,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, model_validator
 
-from quota_exporter.document import ConfigProblem, Document, parse_yaml
-from quota_exporter.expression import Expression, compile_expression, constant
-from quota_exporter.quota import Kind
+from quota_exporter.bucket_language import BucketRule
+from quota_exporter.document import ConfigProblem, Document
+from quota_exporter.expression_fields import Condition, Given, Name, Rows, Time
+from quota_exporter.numbers import TimeFormat, parse_number
+from quota_exporter.request_language import Auth, Identifier, Request
 from quota_exporter.validation import Place, validate
-from quota_exporter.values import Duration, Model, QuotaPath
+from quota_exporter.values import Duration, Model, ProblemAtKeys, QuotaPath, matching
 
-_PRESETS = files("quota_exporter") / "data" / "presets"
+
+def _per_unit(value: Any) -> float:
+    number = None if isinstance(value, str) else parse_number(value)
+    if number is None or number <= 0:
+        raise ValueError("must be a number above 0: how many of the reply's units are one")
+    return number
+
+
+MappingName = Annotated[
+    str,
+    matching(r"[a-z0-9][a-z0-9-]{0,63}", "must be 1 to 64 lower-case letters, digits or dashes, no dash first"),
+]
+PerUnit = Annotated[float, BeforeValidator(_per_unit), Field(gt=0)]
 
 
 class MappingError(Exception):
@@ -34,136 +39,142 @@ class MappingError(Exception):
         self.problems = problems
 
 
-def _given(value: Any) -> Any:
-    if value is None:
-        raise ValueError("has no value; give one or remove the line")
-    return value
+class ChildrenRule(Model):
+    """How the reply to a management key becomes many keys, each a gateway of its own.
 
-
-def _expression(value: Any) -> Expression:
-    if not isinstance(value, str):
-        raise ValueError("must be an expression, which is text; put it in quotes")  # noqa: TRY004 - pydantic reports it
-    return compile_expression(value)
-
-
-def _amount(value: Any) -> Expression:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return constant(value)
-    return _expression(value)
-
-
-def _mapping_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", value):
-        raise ValueError("must be 1 to 64 lower-case letters, digits or dashes, a letter or digit first")
-    return value
-
-
-def _bucket_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", value):
-        raise ValueError("must be 1 to 64 letters, digits, spaces, dots, dashes or underscores")
-    return value
-
-
-_Given = BeforeValidator(_given)
-_Expression = Annotated[Annotated[Expression, PlainValidator(_expression)] | None, _Given]
-_Amount = Annotated[Annotated[Expression, PlainValidator(_amount)] | None, _Given]
-
-
-class Request(Model):
-    """One GET; `path` is below the gateway's base URL."""
-
-    path: QuotaPath
-
-
-class BucketRule(Model):
-    """How a reply becomes one bucket.
-
-    `where` tells whether the bucket exists. `currency` is a literal, `currency_from` an expression that goes
-    before it. `unlimited: null_limit` takes a limit that is present and null for unlimited.
+    All expressions but `each` see one item. A key without `alias` is counted only.
     """
 
-    kind: Annotated[Kind, Field(strict=False)]
-    name: Annotated[str, AfterValidator(_bucket_name)]
-    currency: str | None = Field(None, validate_default=True)
-    currency_from: _Expression = None
-    where: _Expression = None
-    limit: _Amount = None
-    unlimited: Annotated[Literal["null_limit"] | None, _Given] = None
-    used: _Amount = None
-    remaining: _Amount = None
-    window: _Amount = None
-    resets_at: _Expression = None
-
-    @field_validator("currency")
-    @classmethod
-    def _check_currency(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if "kind" not in info.data:
-            return value
-        if info.data["kind"] is not Kind.COST:
-            return cls._refuse_currency(value)
-        if value is None:
-            raise ValueError("needs `currency`, as every bucket of kind cost: three capital letters, such as USD")
-        if not re.fullmatch("[A-Z]{3}", value):
-            raise ValueError("must be three capital letters, such as USD")
-        return value
-
-    @field_validator("currency_from")
-    @classmethod
-    def _check_currency_from(cls, value: Expression | None, info: ValidationInfo) -> Expression | None:
-        if info.data.get("kind", Kind.COST) is not Kind.COST:
-            cls._refuse_currency(value)
-        return value
-
-    @field_validator("unlimited")
-    @classmethod
-    def _check_unlimited(cls, value: str | None, info: ValidationInfo) -> str | None:
-        limit = info.data.get("limit")
-        if "limit" in info.data and (limit is None or limit.path is None):
-            raise ValueError("null_limit needs a `limit` that is a plain path, such as data.limit")
-        return value
+    each: Rows = Field(description="Expression: the list of keys.")
+    alias: Name = Field(description="Expression: the key's name.")
+    where: Annotated[Condition | None, Given] = Field(None, description="Condition: whether the key is taken.")
+    reason: Annotated[Name | None, Given] = Field(
+        None, description="Expression: why the key cannot be used: key_expired, key_blocked or payment_required."
+    )
+    expires_at: Annotated[Time | None, Given] = Field(None, description="Expression: when the key expires.")
+    time_format: Annotated[TimeFormat | None, Given] = Field(
+        None, description="How the reply writes times; default: told by their looks."
+    )
+    buckets: Annotated[tuple[BucketRule, ...], Field(strict=False)] = Field(description="The buckets of each key.")
+    max_children: int = Field(5000, ge=1, le=100_000, description="Most keys taken from the list.")
 
     @model_validator(mode="after")
-    def _check_amounts(self) -> Self:
-        if self.limit is None and self.used is None and self.remaining is None:
-            raise ValueError("needs at least one of limit, used and remaining")
+    def _check(self) -> Self:
+        if not self.buckets:
+            raise ProblemAtKeys("must hold at least one bucket", "buckets")
+        for rule in self.buckets:
+            rule.check_objects(self.each)
         return self
 
-    @staticmethod
-    def _refuse_currency(value: Any) -> None:
-        if value is not None:
-            raise ValueError("belongs to buckets of kind cost only; remove it")
 
+class About(Model):
+    """What people are told of a mapping.
 
-def _one_request(requests: tuple[Request, ...]) -> tuple[Request, ...]:
-    if len(requests) != 1:
-        raise ValueError("must hold exactly one request")
-    return requests
+    `base_url` is what to configure, `key` which key it needs, `hosts` are those that are known to answer so.
+    """
 
-
-def _some_buckets(buckets: tuple[BucketRule, ...]) -> tuple[BucketRule, ...]:
-    if not buckets:
-        raise ValueError("must hold at least one bucket")
-    return buckets
+    title: str = Field(description="Name of the gateway for people.")
+    source: str = Field(description="Where the knowledge comes from.")
+    confidence: Literal["high", "medium", "low"] = Field(description="How sure it is.")
+    base_url: str = Field(description="What to configure as base_url.")
+    key: str = Field(description="Which key is needed.")
+    hosts: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="Hosts that are known to answer so.")
 
 
 class ReplyMapping(Model):
-    """How the replies of one sort of gateway become quotas; `min_interval` is in seconds."""
+    """How the replies of one sort of gateway become quotas; `min_interval` is in seconds.
 
-    name: Annotated[str, AfterValidator(_mapping_name)]
-    description: str
-    requests: Annotated[tuple[Request, ...], Field(strict=False), AfterValidator(_one_request)]
-    success: _Expression = None
-    error: _Expression = None
-    reason: _Expression = None
-    key_name: _Expression = None
-    expires_at: _Expression = None
-    min_interval: Duration = 0.0
-    buckets: Annotated[tuple[BucketRule, ...], Field(strict=False), AfterValidator(_some_buckets)]
+    With one request the expressions see its reply, with several an object that holds each reply under the request's id.
+    `success`, `error` and `reason` see each reply by itself. With `cache_control` the reply's max-age is how long it is
+    reused.
+    """
 
-    @property
-    def path(self) -> str:
-        """Path of the request, from the base URL."""
-        return self.requests[0].path
+    name: MappingName = Field("", description="Name of the mapping; default: its key below `mappings`.")
+    description: str = Field("", description="What it reads, for people.")
+    about: Annotated[About | None, Given] = Field(None, description="What people are told of a preset.")
+    path: Annotated[QuotaPath | None, Given] = Field(None, description="Path of the only request, below base_url.")
+    requests: Annotated[tuple[Request, ...], Field(strict=False)] = Field(
+        (Request(),), description="What is asked, one after the other."
+    )
+    auth: Annotated[Auth | None, Given] = Field(None, description="How the requests carry the key.")
+    success: Annotated[Condition | None, Given] = Field(
+        None, description="Condition that each reply must meet, also on HTTP 200."
+    )
+    error: Annotated[Condition | None, Given] = Field(None, description="Expression: the message of an error reply.")
+    reason: Annotated[Name | None, Given] = Field(
+        None, description="Expression: why the key is refused: key_expired, key_blocked or payment_required."
+    )
+    key_name: Annotated[Name | None, Given] = Field(None, description="Expression: the key's name for people.")
+    expires_at: Annotated[Time | None, Given] = Field(None, description="Expression: when the key expires.")
+    time_format: Annotated[TimeFormat | None, Given] = Field(
+        None, description="How the reply writes times; default: told by their looks."
+    )
+    min_interval: Duration = Field(0.0, description="Least time between polls, where the gateway entry says none.")
+    cache_control: bool = Field(
+        default=False, description="Whether Cache-Control: max-age of the reply is a least time between polls."
+    )
+    units: dict[Identifier, PerUnit] = Field(
+        default_factory=dict, description="How many of the reply's units are one, by name."
+    )
+    buckets: Annotated[tuple[BucketRule, ...], Field(strict=False)] = Field((), description="What becomes a bucket.")
+    children: Annotated[ChildrenRule | None, Given] = Field(
+        None, description="How a list of keys becomes gateways of their own."
+    )
+
+    @model_validator(mode="after")
+    def _check_requests(self) -> Self:
+        if self.path is not None and "requests" in self.model_fields_set:
+            raise ProblemAtKeys("stands for one request; keep either `path` or `requests`", "path")
+        if not self.requests:
+            raise ProblemAtKeys("must hold at least one request", "requests")
+        ids = [request.id for request in self.requests]
+        for index, request in enumerate(self.requests):
+            if request.id in ids[:index]:
+                message = f"is used by an earlier request ({request.id}); give each its own id"
+                raise ProblemAtKeys(message, "requests", index, "id")
+            if index and request.path is None and request.url is None:
+                raise ProblemAtKeys("needs a `path` or a `url`", "requests", index, lacks=("path", "url"))
+        first = self.requests[0]
+        for key in ("where", "values", "optional"):
+            if getattr(first, key):
+                raise ProblemAtKeys("has no meaning for the first request; remove it", "requests", 0, key)
+        return self
+
+    @model_validator(mode="after")
+    def _check_buckets(self) -> Self:
+        if not self.buckets and self.children is None:
+            raise ProblemAtKeys("needs `buckets` (or `children`)", lacks=("buckets", "children"))
+        rules: dict[tuple[str | int, ...], BucketRule] = {
+            ("buckets", index): rule for index, rule in enumerate(self.buckets)
+        }
+        if self.children is not None:
+            rules |= {("children", "buckets", index): rule for index, rule in enumerate(self.children.buckets)}
+        for keys, rule in rules.items():
+            if rule.unit is not None and rule.unit not in self.units:
+                message = "is not among the mapping's `units`; add it there, as in units: {cent: 100}"
+                raise ProblemAtKeys(message, *keys, "unit", lacks=("units",))
+        return self
+
+    @cached_property
+    def steps(self) -> tuple[Request, ...]:
+        """The requests in their order."""
+        return self.requests if self.path is None else (Request(path=self.path),)
+
+    def with_overrides(self, *, currency: str | None, units: Mapping[str, float]) -> ReplyMapping:
+        """Return the mapping with another literal currency and with other units, where they are given."""
+        if currency is None and not units:
+            return self
+        update: dict[str, Any] = {"units": {**self.units, **units}}
+        if currency is not None:
+            update["buckets"] = _in_currency(self.buckets, currency)
+            if self.children is not None:
+                buckets = _in_currency(self.children.buckets, currency)
+                update["children"] = self.children.model_copy(update={"buckets": buckets})
+        return self.model_copy(update=update)
+
+
+def _in_currency(rules: tuple[BucketRule, ...], currency: str) -> tuple[BucketRule, ...]:
+    return tuple(rule if rule.currency is None else rule.model_copy(update={"currency": currency}) for rule in rules)
 
 
 def load_mapping(document: Document) -> ReplyMapping:
@@ -173,16 +184,3 @@ def load_mapping(document: Document) -> ReplyMapping:
     if mapping is None or problems:
         raise MappingError(*problems)
     return mapping
-
-
-def preset_names() -> tuple[str, ...]:
-    """Return the names of the mappings that ship with the package, sorted."""
-    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in _PRESETS.iterdir()))
-
-
-def load_preset(name: str) -> ReplyMapping:
-    """Load a mapping that ships with the package, anew on each call; raises KeyError for an unknown name."""
-    if name not in preset_names():
-        raise KeyError(name)
-    resource = _PRESETS / f"{name}.yaml"
-    return load_mapping(parse_yaml(resource.read_text(encoding="utf-8"), Path(str(resource))))

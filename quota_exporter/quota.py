@@ -68,10 +68,11 @@ class Problem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """One value that a mapping dropped: `where` names the mapping's field, never the reply's text."""
+    """What a mapping dropped: `where` names the mapping's field, never the reply's text; `count` is how many values."""
 
     problem: Problem
     where: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +108,18 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """All buckets of one reply, with what the mapping had to drop; `expires_at` is Unix seconds."""
+    """All buckets of one reply, with what the mapping had to drop.
+
+    `expires_at` is Unix seconds. `fresh_for` is how many seconds the gateway wants the reply to be reused.
+    `children` are the keys that a management key lists, sorted by alias, None when the mapping lists none.
+    """
 
     buckets: tuple[Bucket, ...]
     key_name: str | None = None
     expires_at: float | None = None
     dropped: tuple[Dropped, ...] = ()
+    fresh_for: float = 0.0
+    children: tuple[Child, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,14 @@ class Failure:
     detail: str
     retry_after: float | None = None
     dropped: tuple[Dropped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One key of the many that a management key lists; `alias` is clean and unique among them."""
+
+    alias: str
+    outcome: Quota | Failure
 
 
 @dataclass(frozen=True, slots=True)

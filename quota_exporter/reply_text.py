@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_MAX_NAME = 64
+MAX_NAME = 64
 _MAX_MESSAGE = 200
 _MAX_READ = 1024  # more of a reply's text is never looked at, so it is never shown either
 _MAX_ID = 1 << 63
@@ -47,7 +47,7 @@ def clean_text(value: object, secrets: tuple[str, ...]) -> str | None:
     At most 64 characters without control, format, private or unassigned ones. None when nothing is left, or
     when it shows or masks one of `secrets`, or looks like a key, a hash, an id, an e-mail address or a URL.
     """
-    return _clean(value, secrets, _MAX_NAME)
+    return _clean(value, secrets, MAX_NAME)
 
 
 def clean_message(value: object, secrets: tuple[str, ...]) -> str | None:

@@ -28,6 +28,9 @@ _MESSAGES = {
     "list_type": "must be a list; write [] for an empty one",
     "tuple_type": "must be a list",
     "enum": "must be one of {expected}",
+    "greater_than": "must be above {gt:g}",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
     "literal_error": "must be {expected}",
@@ -83,7 +86,7 @@ def validate(model: type[ModelT], value: Any, place: Place, problems: list[Confi
         problems += [
             place.problem(complaint.message, *complaint.keys)
             for complaint in complaints
-            if left_out.isdisjoint((complaint.keys, *complaint.lacks))
+            if complaint.keys not in left_out and not any(_is_within(path, complaint.lacks) for path in left_out)
         ]
         wrong = {_removable(value, complaint.keys) for complaint in complaints}
         if () in wrong:
@@ -110,6 +113,10 @@ def _complaint(detail: Mapping[str, Any], model: type[Model], value: Any) -> _Co
     if found is None:
         return _Complaint(existing, _NO_SPACE if existing and _GLUED.search(str(existing[-1])) else _EMPTY)
     return _Complaint(existing, _MESSAGES.get(kind, "has a wrong value").format_map(context))
+
+
+def _is_within(path: KeyPath, places: Iterable[KeyPath]) -> bool:
+    return any(path[: len(place)] == place for place in places)
 
 
 def _removable(value: Any, keys: KeyPath) -> KeyPath:

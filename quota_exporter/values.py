@@ -51,7 +51,7 @@ class ProblemAtKeys(ValueError):  # noqa: N818 - it is the problem itself, and n
     `lacks` are keys of the model of which one that is there, wrong or not, makes the problem untrue.
     """
 
-    def __init__(self, message: str, *keys: str, lacks: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, *keys: str | int, lacks: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.keys = keys
         self.lacks = lacks
@@ -166,6 +166,17 @@ def _scheme(value: str) -> str:
 def _server_name(value: str) -> str:
     urls.check_host(value)
     return value
+
+
+def matching(pattern: str, message: str) -> AfterValidator:
+    """Refuse text that is not wholly what the pattern says, with `message`."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
 
 
 def no_header_twice(headers: dict[str, T]) -> dict[str, T]:

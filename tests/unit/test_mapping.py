@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from quota_exporter.document import parse_yaml
-from quota_exporter.mapping import classify_error, map_reply
-from quota_exporter.mapping_language import ReplyMapping, load_mapping, load_preset
-from quota_exporter.quota import Bucket, Dropped, Failure, Kind, Problem, Quota, Reason
+from quota_exporter.mapping import Reply, check_reply, classify_error, map_replies, map_reply, request_values
+from quota_exporter.mapping_language import ReplyMapping, load_mapping
+from quota_exporter.quota import Bucket, Child, Dropped, Failure, Kind, Problem, Quota, Reason
+from quota_exporter.reader import Notes
 
 NOW = 1779000000.0  # 2026-05-17 06:40:00 UTC, a Sunday
 KEY = "sk-canary-4f9a1c7be2d84c55a0e3"
@@ -166,10 +167,17 @@ def test_constants_of_the_mapping_are_values() -> None:
         ({"at": "2026-05-31T00:00:00Z", "every": "weekly"}, 1780185600, 604800, []),
         ({"at": 1780185600000, "every": "monthly"}, 1780185600, 31 * 86400, []),
         ({"at": "1780185600", "every": "30d"}, 1780185600, 2592000, []),
-        ({"at": "soon", "every": "yearly"}, None, None, [(Problem.BAD_TIME, "resets_at"), (NOT_A_NUMBER, "window")]),
-        ({"at": "", "every": ""}, None, None, [(Problem.BAD_TIME, "resets_at"), (NOT_A_NUMBER, "window")]),
-        ({"at": 0, "every": 0}, None, None, [(Problem.BAD_TIME, "resets_at"), (NOT_A_NUMBER, "window")]),
-        ({"at": -1, "every": -60}, None, None, [(Problem.BAD_TIME, "resets_at"), (NOT_A_NUMBER, "window")]),
+        (
+            {"at": "soon", "every": "fortnightly"},
+            None,
+            None,
+            [(Problem.BAD_TIME, "resets_at"), (NOT_A_NUMBER, "window")],
+        ),
+        ({"at": "", "every": ""}, None, None, [(NOT_A_NUMBER, "window")]),
+        ({"at": 0, "every": 0}, None, None, [(NOT_A_NUMBER, "window")]),
+        ({"at": "0", "every": "yearly"}, None, 365 * 86400, []),
+        ({"at": -1, "every": -60}, None, None, [(NOT_A_NUMBER, "window")]),
+        ({"at": -2, "every": "1h"}, None, 3600, [(Problem.BAD_TIME, "resets_at")]),
         ({"at": True, "every": True}, None, None, [(Problem.BAD_TIME, "resets_at"), (NOT_A_NUMBER, "window")]),
         ({"at": 1e300, "every": "1e400"}, None, None, [(Problem.BAD_TIME, "resets_at"), (NOT_A_NUMBER, "window")]),
     ],
@@ -360,72 +368,330 @@ def test_error_replies_are_classified_by_the_mapping(body: Any, expected: Any) -
     assert classify_error(mapping_of(ERRORS), body, secrets=(KEY,)) == expected
 
 
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=8)
-    | st.sampled_from(["", "1e400", "12", "NaN", "monthly", "2026-05-31T00:00:00Z", 10**400, KEY, "USD"])
-)
-MEMBERS = st.sampled_from(
+# Several requests
+
+SEVERAL = """\
+name: m
+requests:
+  - {id: key, path: /key, success: "has(@, 'info')"}
+  - id: team
+    path: /team
+    where: key.info.team
+    values: {team: key.info.team, page: key.info.page || `1`}
+    optional: true
+  - {id: user, path: /user, success: ok, optional: true}
+success: "!(error)"
+error: error.message
+reason: error.code
+expires_at: key.info.until
+time_format: in_s
+buckets:
+  - {kind: tokens, name: key, limit: key.info.limit, used: key.info.used}
+  - {kind: tokens, name: team, where: team, limit: team.limit, used: "get(team.spent, key.info.name)"}
+  - {kind: requests, where: "header('x-limit')", limit: header('X-Limit'), used: "header('x-used', 'team')"}
+  - {each: "user.keys || `[]`", kind: credits, name_from: name, where: name == root().key.info.name, used: used}
+"""
+
+
+def reply(body: Any, **headers: str) -> Reply:
+    return Reply(body, 200, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def map_several(replies: dict[str, Reply], **more: Any) -> Quota | Failure:
+    return map_replies(mapping_of(SEVERAL), replies, secrets=(KEY,), now=NOW, max_buckets=20, **more)
+
+
+def test_several_replies_are_one_document() -> None:
+    """With several requests each reply stands below its id, also for root(), get() and header()."""
+    info = {"name": "bot", "limit": 10, "used": 4, "team": "t1", "until": 60}
+    replies = {
+        "key": reply({"info": info}, x_limit="100"),
+        "team": reply({"limit": 50, "spent": {"bot": 7, "other": 8}}, x_limit="5", x_used="30"),
+        "user": reply({"ok": True, "keys": [{"name": "x", "used": 1}, {"name": "bot", "used": 2}]}),
+    }
+    assert map_several(replies) == Quota(
+        (
+            Bucket(Kind.TOKENS, "key", None, 10, 4, 6, limited=True),
+            Bucket(Kind.TOKENS, "team", None, 50, 7, 43, limited=True),
+            Bucket(Kind.REQUESTS, "default", None, 100, 30, 70, limited=True),
+            Bucket(Kind.CREDITS, "bot", used=2),
+        ),
+        expires_at=NOW + 60,
+    )
+
+
+def test_a_request_that_was_not_made_costs_its_buckets_only() -> None:
+    """Of an optional reply that is not there nothing is said, and what was lost before is told along."""
+    lost = (Dropped(Problem.UNRESOLVED, "requests[2]"), Dropped(Problem.UNRESOLVED, "requests[2]", 2))
+    quota = map_several({"key": reply({"info": {"limit": 10, "used": 4}})}, dropped=lost)
+    assert isinstance(quota, Quota)
+    assert [bucket.name for bucket in quota.buckets] == ["key"]
+    assert quota.dropped == (Dropped(Problem.UNRESOLVED, "requests[2]", 3),)
+
+
+def test_without_any_bucket_an_error_in_any_reply_is_the_reason() -> None:
+    """Where no reply gives a value, the first that holds an error says why."""
+    failure = map_several(
+        {"key": reply({"info": {}}), "team": reply({"error": {"code": "key_blocked", "message": "by ops"}})}
+    )
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.detail) == (Reason.KEY_BLOCKED, "the gateway says that the key is blocked: by ops")
+
+
+@pytest.mark.parametrize(
+    ("index", "body", "detail"),
     [
-        "data",
-        "tokens",
-        "cost",
-        "limit",
-        "used",
-        "remaining",
-        "usage",
-        "limit_remaining",
-        "limit_reset",
-        "key",
-        "name",
-        "currency",
-        "resets_at",
-        "expires_at",
-        "error",
-        "message",
-        "code",
+        (0, {"info": {}, "error": {}}, None),  # its own condition stands in for that of the mapping
+        (0, {"ok": True}, "the reply (HTTP 200) does not fit the mapping m: `has(@, 'info')` does not hold"),
+        (1, {}, None),
+        (1, {"error": {"message": "no such team"}}, "the gateway answered with an error: no such team"),
+        (1, {"error": "x"}, "the reply (HTTP 200) does not fit the mapping m: `!(error)` does not hold"),
+        (2, {"ok": 0}, None),
+        (2, {"ok": False}, "the reply (HTTP 200) does not fit the mapping m: `ok` does not hold"),
+        (2, [], "the reply (HTTP 200) does not fit the mapping m: `ok` does not hold"),
+        (2, "text", "the reply (HTTP 200) is JSON, but not an object"),
+    ],
+)
+def test_each_reply_is_checked_by_itself(index: int, body: Any, detail: str | None) -> None:
+    """A request's own `success` goes before that of the mapping, and both see that one reply as `@`."""
+    mapping = mapping_of(SEVERAL)
+    failure = check_reply(mapping, mapping.steps[index], reply(body), secrets=(KEY,))
+    assert (None if failure is None else failure.detail) == detail
+
+
+def test_a_condition_on_a_reply_that_fails_is_counted() -> None:
+    """An error in `success` is a failure of the reply, and seen."""
+    mapping = mapping_of(f"{HEAD}success: abs(x)\nbuckets: [{{kind: tokens, used: used}}]")
+    failure = check_reply(mapping, mapping.steps[0], reply({"x": "text"}), secrets=())
+    assert failure is not None
+    assert failure.dropped == (Dropped(Problem.UNRESOLVED, "success (abs(x))"),)
+
+
+@pytest.mark.parametrize(
+    ("info", "values"),
+    [
+        ({"team": "t1"}, {"team": "t1", "page": "1"}),
+        ({"team": "t1", "page": 7}, {"team": "t1", "page": "7"}),
+        ({"team": 5, "page": "x y"}, {"team": "5", "page": "x y"}),
+        ({}, None),
+        ({"team": None}, None),
+        ({"team": ""}, None),
+        ({"team": False}, None),
+        ({"team": True}, None),
+        ({"team": ["t1"]}, None),
+        ({"team": {"id": 1}}, None),
+        ({"team": "t1", "page": [1]}, None),
+    ],
+)
+def test_values_of_a_request_are_text_or_numbers_of_earlier_replies(info: Any, values: Any) -> None:
+    """Without its condition, or with a value missing, a request is not made."""
+    replies = {"key": reply({"info": info})}
+    assert request_values(mapping_of(SEVERAL).steps[1], replies, now=NOW) == values
+
+
+def test_a_request_without_conditions_is_always_made() -> None:
+    """A request that refers to nothing needs nothing."""
+    assert request_values(mapping_of(SEVERAL).steps[2], {"key": reply({})}, now=NOW) == {}
+
+
+def test_a_request_may_take_a_time_from_now() -> None:
+    """`next` and `time` refer to the present."""
+    text = SEVERAL.replace("team: key.info.team,", "team: next('daily'),")
+    values = request_values(mapping_of(text).steps[1], {"key": reply({"info": {"team": 1}})}, now=NOW)
+    assert values == {"team": "1779062400.0", "page": "1"}
+
+
+# How long a reply may be reused
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("max-age=60", 60),
+        ("private, max-age=30", 30),
+        ("MAX-AGE=30, must-revalidate", 30),
+        ('max-age="45"', 45),
+        ("max-age=0", 0),
+        ("max-age=86400", 300),
+        ("max-age=999999999", 300),
+        ("s-maxage=60", 0),
+        ("x-max-age=60", 0),
+        ("max-age=-5", 0),
+        ("max-age=1.5", 0),
+        ("max-age=1e9", 0),
+        ("max-age=9999999999999", 0),
+        ("max-age=\u0663", 0),
+        ("no-store", 0),
+        ("", 0),
+    ],
+)
+def test_a_gateway_may_ask_for_its_reply_to_be_reused(header: str, seconds: float) -> None:
+    """max-age counts where the mapping says so, up to five minutes."""
+    replies = {"reply": reply({"b": {"used": 1}}, cache_control=header)}
+    for text, expected in ((f"cache_control: true\n{TOKENS}", seconds), (TOKENS, 0)):
+        quota = map_replies(mapping_of(text), replies, secrets=(), now=NOW, max_buckets=20)
+        assert isinstance(quota, Quota)
+        assert quota.fresh_for == expected
+
+
+def test_without_the_header_nothing_is_reused() -> None:
+    """A reply without Cache-Control is read anew each time."""
+    quota = quota_of(f"cache_control: true\n{TOKENS}", {"b": {"used": 1}})
+    assert quota.fresh_for == 0
+
+
+# Children
+
+CHILDREN = """\
+name: m
+path: /keys
+units: {cent: 100}
+time_format: rfc3339
+children:
+  each: keys
+  where: kind != 'test'
+  alias: name
+  reason: blocked == `true` && 'key_blocked' || `null`
+  expires_at: until
+  time_format: unix
+  max_children: 4
+  buckets:
+    - {kind: cost, currency: USD, unit: cent, limit: limit, unlimited: null_limit, used: used}
+    - {each: "windows || `[]`", kind: requests, name_from: n, used: root().spent}
+"""
+
+
+def children_of(body: Any, **more: Any) -> Quota:
+    quota = map_replies(mapping_of(CHILDREN), {"reply": reply(body)}, secrets=(KEY,), now=NOW, max_buckets=20, **more)
+    assert isinstance(quota, Quota)
+    return quota
+
+
+def aliases_of(quota: Quota) -> list[str]:
+    assert quota.children is not None
+    return [child.alias for child in quota.children]
+
+
+def test_a_list_of_keys_becomes_children() -> None:
+    """Each key has its quota, in the order of the aliases; a key that says why it is refused fails by itself."""
+    keys = [
+        {"name": "zoe", "limit": 1000, "used": 300, "until": 1780185600},
+        {"name": " a\x00nn ", "limit": None, "used": 50, "until": -1, "windows": [{"n": "1h"}]},
+        {"name": "ben", "blocked": True, "limit": 10},
+        {"name": "ops", "kind": "test", "limit": 10},
     ]
-)
-JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(MEMBERS, inner, max_size=6), max_leaves=20
-)
-AMOUNT_OBJECTS = st.dictionaries(MEMBERS, SCALARS, max_size=8)
-REPLIES = JSON | st.dictionaries(MEMBERS, AMOUNT_OBJECTS | JSON, max_size=4)
+    quota = children_of({"keys": keys, "spent": 7})
+    assert (quota.buckets, quota.dropped) == ((), ())
+    assert quota.children == (
+        Child(
+            "ann",
+            Quota((Bucket(Kind.COST, "default", "USD", used=0.5, limited=False), Bucket(Kind.REQUESTS, "1h", used=7))),
+        ),
+        Child("ben", Failure(Reason.KEY_BLOCKED, "the gateway says that the key is blocked")),
+        Child(
+            "zoe",
+            Quota((Bucket(Kind.COST, "default", "USD", 10, 3, 7, limited=True),), expires_at=1780185600.0),
+        ),
+    )
 
 
-def numbers_in(quota: Quota) -> list[float]:
-    values = [quota.expires_at]
-    for bucket in quota.buckets:
-        values += [bucket.limit, bucket.used, bucket.remaining, bucket.resets_at, bucket.window_seconds]
-    return [value for value in values if value is not None]
+def test_keys_without_a_name_are_counted_and_not_shown() -> None:
+    """A key that nobody named, or whose name may not be shown, is one of a count; so is a second of one name."""
+    names = [KEY, "sk-...IAAw", "a" * 64, "someone@example.org", None, "", "ci", "ci", 5, ["x"]]
+    keys = [{"name": name, "limit": 100, "used": number} for number, name in enumerate(names)]
+    quota = children_of({"keys": [*keys, None, "text", {}]})
+    assert aliases_of(quota) == ["5", "ci"]
+    assert quota.children is not None
+    assert isinstance(quota.children[1].outcome, Quota)
+    assert quota.children[1].outcome.buckets[0].used == 0.06  # the first of that name
+    assert quota.dropped == (
+        Dropped(Problem.UNRESOLVED, "children.alias (name)", 10),
+        Dropped(Problem.DUPLICATE, "children.alias (name)", 1),
+    )
+    assert KEY not in repr(quota)
 
 
-def null_limits_in(body: Any) -> int:
-    if not isinstance(body, dict):
-        return 0
-    return sum(1 for inner in body.values() if isinstance(inner, dict) and "limit" in inner and inner["limit"] is None)
+def test_the_order_of_the_reply_does_not_choose_the_children() -> None:
+    """Where there are too many, the same ones are kept however the reply is sorted; the rest is counted."""
+    keys = [{"name": f"k{number}", "limit": 1, "used": 0} for number in range(9)]
+    quota, other = children_of({"keys": keys}), children_of({"keys": keys[::-1]})
+    assert quota == other
+    assert aliases_of(quota) == ["k0", "k1", "k2", "k3"]
+    assert quota.dropped == (Dropped(Problem.TOO_MANY, "children.each (keys)", 5),)
+    assert aliases_of(children_of({"keys": keys}, max_children=2)) == ["k0", "k1"]
 
 
-@pytest.mark.parametrize("preset", ["neutral", "openrouter"])
-@given(body=REPLIES)
-def test_any_json_maps_to_finite_numbers_or_a_failure(preset: str, body: Any) -> None:
-    """No reply raises, gives NaN or an infinity, shows the key, or reads as unlimited without a null limit in it."""
-    mapping = load_preset(preset)
-    outcome = map_reply(mapping, body, http_status=200, secrets=(KEY,), now=NOW, max_buckets=20)
-    again = map_reply(mapping, body, http_status=200, secrets=(KEY,), now=NOW, max_buckets=20)
-    assert outcome == again
-    assert KEY not in repr(outcome)
-    if isinstance(outcome, Quota):
-        assert all(math.isfinite(value) for value in numbers_in(outcome))
-        assert sum(bucket.limited is False for bucket in outcome.buckets) <= null_limits_in(body)
-        assert all(bucket.limited is None or (bucket.limit is None) != bucket.limited for bucket in outcome.buckets)
-    else:
-        assert outcome.reason in Reason
-        assert outcome.detail
-    assert classify_error(mapping, body, secrets=(KEY,)) == classify_error(mapping, body, secrets=(KEY,))
+def test_what_a_child_drops_is_its_own() -> None:
+    """Problems of one key are told of that key; one that fits nothing fails alone."""
+    keys = [
+        {"name": "a", "limit": "x", "used": 1, "until": "soon"},
+        {"name": "b"},
+        {"name": "c", "limit": 1, "used": 0},
+    ]
+    quota = children_of({"keys": keys})
+    assert quota.dropped == ()
+    assert quota.children is not None
+    one, two, three = (child.outcome for child in quota.children)
+    assert one.dropped == (
+        Dropped(Problem.NOT_A_NUMBER, "children.buckets[0].limit (limit)"),
+        Dropped(Problem.BAD_TIME, "children.expires_at (until)"),
+    )
+    assert isinstance(two, Failure)
+    assert (two.reason, two.detail) == (
+        Reason.UNEXPECTED_SHAPE,
+        "its entry in the list of keys does not fit the mapping m",
+    )
+    assert [drop.where for drop in two.dropped] == [
+        "children.buckets[0].limit (limit)",
+        "children.buckets[0].used (used)",
+    ]
+    assert three.dropped == ()
+
+
+@pytest.mark.parametrize("body", [{"keys": []}, {"keys": {}}, {"keys": None}])
+def test_no_keys_are_a_quota_without_children(body: Any) -> None:
+    """An account without keys is no failure."""
+    quota = children_of(body)
+    assert (quota.children, quota.dropped) == ((), ())
+
+
+def test_a_map_of_keys_is_a_list_of_its_members() -> None:
+    """Keys may come as a map by their names."""
+    text = CHILDREN.replace("alias: name", "alias: key").replace("limit: limit", "limit: value.limit")
+    text = text.replace("used: used", "used: value.used")
+    body = {"keys": {"b": {"limit": 1, "used": 0}, "a": {"limit": 2, "used": 0}}}
+    quota = map_replies(mapping_of(text), {"reply": reply(body)}, secrets=(), now=NOW, max_buckets=20)
+    assert isinstance(quota, Quota)
+    assert aliases_of(quota) == ["a", "b"]
+
+
+@pytest.mark.parametrize("body", [{}, {"keys": 5}, {"keys": "text"}])
+def test_a_reply_without_the_list_is_unexpected(body: Any) -> None:
+    """A list of keys that is not there does not read as an account without keys."""
+    failure = map_replies(mapping_of(CHILDREN), {"reply": reply(body)}, secrets=(), now=NOW, max_buckets=20)
+    assert isinstance(failure, Failure)
+    assert failure.detail == "the reply (HTTP 200) does not fit the mapping m: none of keys gives a value"
+    assert failure.dropped == (Dropped(Problem.UNRESOLVED, "children.each (keys)"),)
+
+
+def test_an_alias_that_fails_is_counted_once() -> None:
+    """One key that cannot be named is one problem."""
+    text = CHILDREN.replace("alias: name", "alias: \"join('', [a, b])\"")
+    body = {"keys": [{"a": "x"}, {"a": "x", "b": "y", "limit": 1, "used": 0}]}
+    quota = map_replies(mapping_of(text), {"reply": reply(body)}, secrets=(), now=NOW, max_buckets=20)
+    assert isinstance(quota, Quota)
+    assert aliases_of(quota) == ["xy"]
+    assert quota.dropped == (Dropped(Problem.UNRESOLVED, "children.alias (join('', [a, b]))"),)
+
+
+def test_what_expressions_gave_can_be_asked_for() -> None:
+    """With notes that keep them, each expression is told with its value; of children those of one."""
+    notes = Notes(evaluated=[])
+    keys = [{"name": "b", "limit": 1, "used": 0}, {"name": "a", "limit": 2, "used": 0}]
+    children_of({"keys": keys}, notes=notes)
+    assert notes.evaluated is not None
+    limits = [(one.field, one.text, one.value) for one in notes.evaluated if one.field.endswith(".limit")]
+    assert limits == [("children.buckets[0].limit", "limit", 2)]
 
 
 NUMBERS = st.none() | st.integers(-(10**9), 10**9)
