@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from quota_exporter.children import KEYS_AT_ONCE, Record, split_id
 from quota_exporter.credentials import Credential
 from quota_exporter.gateway import Gateway, bug
-from quota_exporter.quota import Failure, GatewayStatus, KeySource, Quota, Reading, Reason
+from quota_exporter.quota import Failure, GatewayStatus, KeySource, Reading, Reason
 
 # A failure is remembered at least this long, so that scrapes that wait together do not retry in turn.
 FAILURE_MEMORY_SECONDS = 1.0
@@ -48,24 +48,18 @@ class Member:
 
 @dataclass(slots=True)
 class _State:
-    """What is remembered of one member; times are those of the monotonic clock but for `last_success`.
+    """What is remembered of one member; times are those of the monotonic clock.
 
-    `has_slot` tells whether the poll in flight has come to its turn. `is_unseen` marks a reading that came when all
-    who asked for it had given up.
+    `has_slot` tells whether the poll in flight has come to its turn. `seen_as` are the ids under which the last reading
+    was shown: to those who ask for another it is news, also when they had given up before it came.
     """
 
-    poll: asyncio.Task[Reading] | None = None
+    poll: asyncio.Task[None] | None = None
     has_slot: bool = False
-    is_unseen: bool = False
     credential: Credential | None = None
-    reading: Reading | None = None
-    read_at: float = 0.0
     paused_until: float = 0.0
-    quota: Quota | None = None
-    quota_at: float = 0.0
-    last_success: float | None = None
-    polls: int = 0
-    failures: Counter[Reason] = field(default_factory=Counter)
+    record: Record = field(default_factory=Record)
+    seen_as: set[str] = field(default_factory=set)
 
 
 class Fleet:
@@ -83,6 +77,15 @@ class Fleet:
         """The members by provider id, in the order of the config."""
         return self._members
 
+    def ids(self) -> list[str]:
+        """Provider ids of all members, each followed by those of the keys that it is known to list."""
+        return [name for provider_id, state in self._states.items() for name in (provider_id, *state.record.children)]
+
+    def answers_for(self, provider_id: str) -> bool:
+        """Whether statuses can be asked for: of a member, or of a key where a member lists keys."""
+        parent, alias = split_id(provider_id)
+        return parent in self._members and (alias is None or _lists_keys(self._members[parent]))
+
     def inherit(self, previous: Fleet) -> None:
         """Take over an earlier fleet's counters, and the readings and pauses of unchanged gateways."""
         for provider_id, member in self._members.items():
@@ -90,18 +93,22 @@ class Fleet:
             if old is None:
                 continue
             state = self._states[provider_id]
-            state.polls, state.failures, state.last_success = old.polls, old.failures.copy(), old.last_success
             if _reads_the_same(previous._members[provider_id].gateway, member.gateway):
-                state.credential, state.reading, state.read_at = old.credential, old.reading, old.read_at
-                state.paused_until, state.quota, state.quota_at = old.paused_until, old.quota, old.quota_at
+                state.credential, state.paused_until = old.credential, old.paused_until
+                state.record, state.seen_as = old.record.next_generation(), old.seen_as.copy()
+            else:
+                state.record = old.record.counters()
 
     async def statuses(self, provider_ids: Iterable[str], deadline: float | None) -> list[GatewayStatus]:
         """Poll these gateways where a new reading is due, and wait for them at most `deadline` seconds.
 
-        With None each is waited for until it is done: once it has its turn among the keys of its origin, its own
+        A gateway is followed by the keys that it lists. The id of such a key gives that key alone, and nothing when the
+        gateway does not list it; each status comes once.
+
+        With None each poll is waited for until it is done: once it has its turn among the keys of its origin, its own
         timeout bounds it. A poll that is not done by the deadline is shown as timed out in this answer alone. It
         goes on, and where the next scrape is too short as well, that one shows the reading that came in between.
-        Cancelling the caller cancels no poll. KeyError for an unknown id.
+        Cancelling the caller cancels no poll. KeyError for an id that the fleet does not answer for.
         """
         answered = asyncio.get_running_loop().create_future()
         self._asked.add(answered)
@@ -112,9 +119,10 @@ class Fleet:
             answered.set_result(None)
 
     def last(self, provider_id: str) -> GatewayStatus | None:
-        """The status after the last poll without a new one; None before the first."""
-        state = self._states[provider_id]
-        return None if state.reading is None else self._shown(self._members[provider_id], state, state.reading)
+        """The status after the last poll without a new one; None before the first, and of a key that is not listed."""
+        member_id = self._member_id(provider_id)
+        stale_for = self._members[member_id].gateway.settings.stale_for
+        return self._states[member_id].record.status(provider_id, now=self._monotonic(), stale_for=stale_for)
 
     async def drain(self, grace: float) -> None:
         """Wait until nobody waits for statuses and no poll is in flight, at most `grace` seconds; then cancel."""
@@ -135,25 +143,44 @@ class Fleet:
             if state.poll is not None and state.poll.done():
                 state.poll = None  # cancelled before its first step
 
-    def _polls(self) -> list[asyncio.Task[Reading]]:
+    def _polls(self) -> list[asyncio.Task[None]]:
         return [state.poll for state in self._states.values() if state.poll is not None]
+
+    def _member_id(self, provider_id: str) -> str:
+        if not self.answers_for(provider_id):
+            raise KeyError(provider_id)
+        return split_id(provider_id)[0]
 
     async def _ask(self, provider_ids: list[str], deadline: float | None) -> list[GatewayStatus]:
         started = self._monotonic()
         # Held on to here: by the time that the slowest poll is done, other scrapes may have begun new ones.
-        sources: list[Reading | asyncio.Task[Reading]] = []
-        for provider_id in provider_ids:
-            sources.append(self._poll_if_due(provider_id))
-            if len(sources) % _STARTED_AT_ONCE == 0:
+        polls: dict[str, asyncio.Task[None] | None] = {}
+        for member_id in dict.fromkeys([self._member_id(provider_id) for provider_id in provider_ids]):
+            polls[member_id] = self._poll_if_due(member_id)
+            if len(polls) % _STARTED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        polls = [source for source in sources if isinstance(source, asyncio.Task)]
-        if polls:
+        waiting = [poll for poll in polls.values() if poll is not None]
+        if waiting:
             spent = self._monotonic() - started
-            await asyncio.wait(polls, timeout=None if deadline is None else max(0.0, deadline - spent))
+            await asyncio.wait(waiting, timeout=None if deadline is None else max(0.0, deadline - spent))
         waited = self._monotonic() - started
-        asked = list(zip(provider_ids, sources, strict=True))
-        self._tell_late([name for name, source in asked if isinstance(source, asyncio.Task) and not source.done()])
-        return [self._status(provider_id, source, waited) for provider_id, source in asked]
+        self._tell_late([name for name, poll in polls.items() if poll is not None and not poll.done()])
+        late = {asked: self._late_reading(asked, polls[split_id(asked)[0]], waited) for asked in provider_ids}
+        return await self._shown(late)
+
+    async def _shown(self, asked: Mapping[str, Reading | None]) -> list[GatewayStatus]:
+        """Return the statuses asked for, each once, with the readings given here instead of the last."""
+        now = self._monotonic()
+        records = [self._states[split_id(provider_id)[0]].record for provider_id in asked]  # all of the same moment
+        shown: dict[str, GatewayStatus | None] = {}
+        for (provider_id, late), record in zip(asked.items(), records, strict=True):
+            member_id, alias = split_id(provider_id)
+            stale_for = self._members[member_id].gateway.settings.stale_for
+            for name in (provider_id, *record.children) if alias is None else (provider_id,):
+                shown[name] = record.status(name, now=now, stale_for=stale_for, late=late)
+                if len(shown) % KEYS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+        return [status for status in shown.values() if status is not None]
 
     def _tell_late(self, provider_ids: list[str]) -> None:
         """Log who missed a scrape's deadline, when that is not the same as at the scrape before."""
@@ -163,54 +190,61 @@ class Fleet:
             _LOG.warning("the scrape ended before these polls; see timeout and max_concurrency", extra=extra)
         self._late = late
 
-    def _poll_if_due(self, provider_id: str) -> Reading | asyncio.Task[Reading]:
-        """Return the poll to wait for, or the reading that makes one needless."""
+    def _poll_if_due(self, provider_id: str) -> asyncio.Task[None] | None:
+        """Return the poll to wait for, None when the last reading makes one needless."""
         member, state = self._members[provider_id], self._states[provider_id]
         if state.poll is not None:
             return state.poll
+        trouble = None
         try:
             credential = member.credential()
         except Exception as error:  # noqa: BLE001 - no bug with one gateway's key may cost another its series
-            return self._record(member, state, _failed(member, KeySource.NONE, 0.0, bug(provider_id, error)))
-        if state.reading is not None and credential == state.credential and self._is_fresh(member, state):
-            return state.reading
+            credential, trouble = Credential(None, KeySource.NONE, ()), bug(provider_id, error)
+        if trouble is None and credential == state.credential and self._is_fresh(member, state):
+            return None
         state.credential = credential
-        state.poll = asyncio.get_running_loop().create_task(self._poll(member, state, credential))
+        state.poll = asyncio.get_running_loop().create_task(self._poll(member, state, credential, trouble))
         return state.poll
 
     def _is_fresh(self, member: Member, state: _State) -> bool:
-        now = self._monotonic()
+        now, last = self._monotonic(), state.record.own
+        if last.reading is None:
+            return False
         if now < state.paused_until:
             return True
-        least = member.min_interval
-        if state.reading is not None and state.reading.failure is not None:
-            least = max(least, FAILURE_MEMORY_SECONDS)
-        return now - state.read_at < least
+        least = FAILURE_MEMORY_SECONDS if last.reading.quota is None else last.reading.quota.fresh_for
+        return now - last.read_at < max(member.min_interval, least)
 
-    async def _poll(self, member: Member, state: _State, credential: Credential) -> Reading:
+    async def _poll(self, member: Member, state: _State, credential: Credential, trouble: Failure | None) -> None:
+        try:
+            if trouble is None:
+                reading = await self._read(member, state, credential)
+            else:
+                reading = _failed(member, credential.source, 0.0, trouble)
+            await self._record(member, state, reading)
+        finally:
+            state.poll, state.has_slot = None, False
+
+    async def _read(self, member: Member, state: _State, credential: Credential) -> Reading:
         try:
             async with member.slots:
                 state.has_slot = True
-                reading = await member.gateway.poll(credential)
+                return await member.gateway.poll(credential)
         except Exception as error:  # noqa: BLE001 - no bug in one poll may cost another gateway its series
-            reading = _failed(member, credential.source, 0.0, bug(member.provider_id, error))
-        finally:
-            state.poll, state.has_slot = None, False
-        return self._record(member, state, reading)
+            return _failed(member, credential.source, 0.0, bug(member.provider_id, error))
 
-    def _record(self, member: Member, state: _State, reading: Reading) -> Reading:
-        was_failing = state.reading is not None and state.reading.failure is not None
-        state.reading, state.read_at, state.paused_until = reading, self._monotonic(), 0.0
-        state.is_unseen = True
-        state.polls += 1
+    async def _record(self, member: Member, state: _State, reading: Reading) -> None:
+        now, last = self._monotonic(), state.record.own.reading
+        max_buckets = member.gateway.settings.max_buckets
+        state.record = await state.record.after(reading, now=now, max_buckets=max_buckets)
+        state.paused_until, state.seen_as = 0.0, set()
+        was_failing = last is not None and last.failure is not None
         if reading.failure is None:
-            state.quota, state.quota_at, state.last_success = reading.quota, state.read_at, reading.at
             if was_failing:
                 _LOG.info("gateway can be read again", extra={"provider_id": member.provider_id})
-            return reading
-        state.failures[reading.failure.reason] += 1
+            return
         if reading.failure.retry_after is not None:
-            state.paused_until = state.read_at + reading.failure.retry_after
+            state.paused_until = now + reading.failure.retry_after
         _LOG.log(
             logging.DEBUG if was_failing else logging.WARNING,
             "gateway cannot be read",
@@ -221,32 +255,27 @@ class Fleet:
                 "key_source": reading.key_source.value,
             },
         )
-        return reading
 
-    def _status(self, provider_id: str, source: Reading | asyncio.Task[Reading], waited: float) -> GatewayStatus:
-        member, state = self._members[provider_id], self._states[provider_id]
-        if isinstance(source, asyncio.Task):
-            if source.done() and not source.cancelled():
-                source = source.result()
-            elif state.reading is not None and self._is_late_reading(state):
-                source = state.reading
-        if isinstance(source, Reading):
-            state.is_unseen = False
-            return self._shown(member, state, source)
+    def _late_reading(self, asked: str, poll: asyncio.Task[None] | None, waited: float) -> Reading | None:
+        """Return what to show instead of the last reading because of a poll that is not done; None when that is one."""
+        member_id, _ = split_id(asked)
+        member, state = self._members[member_id], self._states[member_id]
+        is_done = poll is None or (poll.done() and not poll.cancelled())
+        if is_done and poll is not None:
+            poll.result()  # a bug that kept the reading from being recorded must not pass the one before for it
+        last = state.record.own
+        is_news = last.reading is not None and asked not in state.seen_as
+        if is_done or (is_news and self._monotonic() - last.read_at <= LATE_READING_SECONDS):
+            state.seen_as.add(asked)
+            return None
         assert state.credential is not None  # noqa: S101 - a poll in flight has set it
         why = "in progress" if state.has_slot else "waiting for other keys of its origin"
         late = Failure(Reason.TIMEOUT, f"the poll was still {why} when the scrape ended after {waited:.1f} s")
-        return self._shown(member, state, _failed(member, state.credential.source, waited, late))
+        return _failed(member, state.credential.source, waited, late)
 
-    def _is_late_reading(self, state: _State) -> bool:
-        return state.is_unseen and self._monotonic() - state.read_at <= LATE_READING_SECONDS
 
-    def _shown(self, member: Member, state: _State, reading: Reading) -> GatewayStatus:
-        quota = reading.quota
-        stale_for = member.gateway.settings.stale_for
-        if quota is None and stale_for > 0 and self._monotonic() - state.quota_at <= stale_for:
-            quota = state.quota
-        return GatewayStatus(reading, quota, state.last_success, state.polls, tuple(state.failures.items()))
+def _lists_keys(member: Member) -> bool:
+    return member.gateway.mapping.children is not None
 
 
 def _reads_the_same(one: Gateway, other: Gateway) -> bool:

@@ -141,7 +141,7 @@ _SCRAPE_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 
 @dataclass(frozen=True, slots=True)
 class GatewayLabels:
-    """What the configuration alone says of a gateway.
+    """What the configuration alone says of a gateway; of a key that a gateway lists its alias is the label.
 
     `label`, `mapping` and `owner` may be empty. `thresholds` holds (severity, unit, value); a unit is `ratio` or
     the value of a `Kind`.
@@ -207,7 +207,10 @@ def _add_reading(series: _Series, gauges: tuple[str, str], status: GatewayStatus
     series.add("llm_quota_poll_duration_seconds", gauges, reading.duration)
     series.add("llm_quota_http_status_code", gauges, reading.http_status)
     series.add("llm_quota_last_success_timestamp_seconds", gauges, status.last_success)
-    for problem, count in Counter(dropped.problem for dropped in reading.outcome.dropped).items():
+    problems: Counter[str] = Counter()
+    for dropped in reading.outcome.dropped:
+        problems[dropped.problem] += dropped.count
+    for problem, count in problems.items():
         series.add("llm_quota_mapping_problems", (*gauges, problem), count)
 
 

@@ -13,13 +13,16 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from quota_exporter.children import split_id
 from quota_exporter.exporter import Generation, Sources, load, start
 from quota_exporter.exposition import Families, Format, encode
 from quota_exporter.humanize import counted
 from quota_exporter.metrics import gateway_families
-from quota_exporter.report import gateway_report, read_status
+from quota_exporter.reply_text import clean_text
+from quota_exporter.report import gateway_reports, read_status
 
 _STATUS_TIMEOUT_SECONDS = 15
+_MAX_ID = 64
 _T = TypeVar("_T")
 
 
@@ -36,30 +39,34 @@ async def poll(
 ) -> tuple[bool, _T]:
     """Poll these gateways (none named: all) once: whether all could be read, and what `show` makes of it.
 
-    Raises ConfigError when the config cannot be used, UnknownGatewayError for an unknown id.
+    `show` gets the ids of the gateways, and of the keys that they list. Raises ConfigError when the config cannot be
+    used, UnknownGatewayError for an unknown id.
     """
     generation = start(load(sources))
     wanted = list(dict.fromkeys(provider_ids)) or list(generation.plans)
     for provider_id in wanted:
-        if provider_id not in generation.plans:
-            raise UnknownGatewayError(_unknown(generation, provider_id))
+        if not generation.fleet.answers_for(provider_id):
+            raise UnknownGatewayError(unknown_gateway(generation, provider_id))
     try:
         statuses = await generation.fleet.statuses(wanted, deadline=None)
-        return all(status.reading.failure is None for status in statuses), show(generation, wanted)
+        shown = [status.reading.provider_id for status in statuses]
+        for provider_id in wanted:
+            if provider_id not in shown:
+                raise UnknownGatewayError(_unlisted(generation, provider_id))
+        return all(status.reading.failure is None for status in statuses), show(generation, shown)
     finally:
         await generation.fleet.aclose()  # after Ctrl-C polls are still in flight
         await generation.close()
 
 
 def reports_of(generation: Generation, provider_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Reports on these gateways as they are now."""
-    now = time.time()
-    return [gateway_report(generation, provider_id, now=now) for provider_id in provider_ids]
+    """Reports on these gateways and keys as they are now."""
+    return gateway_reports(generation, provider_ids, now=time.time())
 
 
 def openmetrics_of(generation: Generation, provider_ids: Sequence[str]) -> str:
     """The gauges of these gateways after their last poll, as OpenMetrics text."""
-    statuses = [(generation.labels[name], generation.fleet.last(name)) for name in provider_ids]
+    statuses = [(generation.labels_of(name), generation.fleet.last(name)) for name in provider_ids]
     known = [(labels, status) for labels, status in statuses if status is not None]
     return encode([Families(gateway_families(known, counters=False))], Format.OPENMETRICS).decode()
 
@@ -79,7 +86,8 @@ def check(sources: Sources, console: Console) -> bool:
         ready = url is not None and source != "none"
         well = well and ready
         key = "no API key" if source == "none" else f"key from {source}"
-        words = f"{report['provider_id']}: {key}, mapping {report['mapping']}, {url or 'no base URL'}"
+        addresses = ", ".join(report["urls"]) or "no base URL"
+        words = f"{report['provider_id']}: {key}, mapping {report['mapping']}, {addresses}"
         console.print(Text(words, "" if ready else "red"))
         for look in report["checked"]:
             console.print(Text(f"  {look['where']}: {look['outcome']}", "dim"))
@@ -104,9 +112,26 @@ def fetch_status(url: str) -> tuple[list[dict[str, Any]], float]:
     raise NoExporterError(f"{answer}; name the exporter's address with --url, or use `quota-exporter poll`")
 
 
-def _unknown(generation: Generation, provider_id: str) -> str:
-    if provider_id in generation.roster.disabled:
-        return f"{provider_id} is disabled by enabled_providers; add it there"
+def unknown_gateway(generation: Generation, provider_id: str) -> str:
+    """Say that no gateway has this id, and what to do."""
+    parent, _ = split_id(provider_id)
+    if parent in generation.roster.disabled:
+        return f"{parent} is disabled by enabled_providers; add it there"
+    if parent in generation.plans:
+        return f"{parent} lists no keys: its mapping {generation.plans[parent].mapping.name} has no `children`"
     nearest = difflib.get_close_matches(provider_id, generation.plans, n=1)
     hint = f"did you mean {nearest[0]}?" if nearest else "`quota-exporter check` lists all"
-    return f"no gateway of the id {provider_id[:64]!r} is configured; {hint}"
+    shown = clean_text(provider_id, ())  # it may be a key that went astray
+    named = "this id" if shown is None else f"the id {shown!r}"
+    return f"no gateway of {named} is configured; {hint}"
+
+
+def _unlisted(generation: Generation, provider_id: str) -> str:
+    parent, _ = split_id(provider_id)
+    status = generation.fleet.last(parent)
+    if status is not None and status.reading.failure is not None:
+        return f"the list of keys at {parent} cannot be read: {status.reading.failure.detail}"
+    keys = [name for name in generation.fleet.ids() if split_id(name)[0] == parent]
+    nearest = difflib.get_close_matches(provider_id, keys, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"`quota-exporter poll {parent}` lists its keys"
+    return f"{parent} lists no key of the id {provider_id[:_MAX_ID]!r}; {hint}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from quota_exporter.advice import ADVICE
+from quota_exporter.children import split_id
 from quota_exporter.credentials import Credential, KeyCheck
 from quota_exporter.exporter import Generation
 from quota_exporter.quota import GatewayStatus, KeySource, Quota
@@ -18,32 +20,61 @@ _LOG = logging.getLogger(__name__)
 
 
 def gateway_report(generation: Generation, provider_id: str, *, now: float) -> dict[str, Any]:
-    """Report on one gateway after its last poll: no key, no reply text but cleaned names.
+    """Report on one gateway, or one key that a gateway lists, after its last poll.
 
-    Keys: provider_id, label, owner, mapping, base_url, url (None without base URL), key_source, checked
-    [{source, where, outcome}], notes, configured_at, min_interval_seconds, reading (None
-    before the first poll), quota (None when there is none), last_success (Unix time). Times are Unix seconds,
-    durations seconds.
+    It holds no key and no reply text but cleaned names. Keys: provider_id, label, parent (the gateway that lists this
+    key, else None), owner, mapping, base_url, url (None without base URL), urls (of all requests, `url` first),
+    key_source, checked [{source, where, outcome}], notes, configured_at, min_interval_seconds, reading (None before the
+    first poll), quota (None when there is none; its `children` is how many keys it lists, None when it lists none),
+    last_success (Unix time). What is configured is that of the parent. Times are Unix seconds, durations seconds.
     """
+    (report,) = gateway_reports(generation, [provider_id], now=now)
+    return report
+
+
+def gateway_reports(generation: Generation, provider_ids: Iterable[str], *, now: float) -> list[dict[str, Any]]:
+    """Reports on gateways and keys, as `gateway_report` makes them."""
+    configured: dict[str, dict[str, Any]] = {}  # by gateway: thousands of its keys must not look for its own key each
+    reports = []
+    for provider_id in provider_ids:
+        parent, alias = split_id(provider_id)
+        if parent not in configured:
+            configured[parent] = _configured(generation, parent)
+        report = configured[parent] | _polled(generation.fleet.last(provider_id), now)
+        if alias is not None:
+            report |= {"provider_id": provider_id, "label": alias, "parent": parent, "notes": []}
+        reports.append(report)
+    return reports
+
+
+def _configured(generation: Generation, provider_id: str) -> dict[str, Any]:
     plan = generation.plans[provider_id]
     labels = generation.labels[provider_id]
     credential = _credential(generation, provider_id)
-    status = generation.fleet.last(provider_id)
     return {
         "provider_id": provider_id,
         "label": labels.label,
+        "parent": None,
         "owner": labels.owner,
         "mapping": labels.mapping,
         "base_url": plan.settings.base_url,
         "url": plan.url,
+        "urls": list(plan.urls),
         "configured_at": str(plan.location),
         "notes": list(plan.notes),
         "key_source": credential.source,
         "checked": [asdict(check) for check in credential.checked],
         "min_interval_seconds": plan.min_interval,
-        "reading": None if status is None else _reading(status, now),
-        "quota": None if status is None or status.quota is None else _quota(status.quota),
-        "last_success": None if status is None else status.last_success,
+    }
+
+
+def _polled(status: GatewayStatus | None, now: float) -> dict[str, Any]:
+    if status is None:
+        return {"reading": None, "quota": None, "last_success": None}
+    return {
+        "reading": _reading(status, now),
+        "quota": None if status.quota is None else _quota(status.quota),
+        "last_success": status.last_success,
     }
 
 
@@ -87,6 +118,7 @@ def _quota(quota: Quota) -> dict[str, Any]:
     return {
         "key_name": quota.key_name,
         "expires_at": quota.expires_at,
+        "children": None if quota.children is None else len(quota.children),
         "buckets": [{**asdict(bucket), "remaining_ratio": bucket.remaining_ratio} for bucket in quota.buckets],
     }
 
@@ -115,6 +147,7 @@ class _Check(_Told):
 class _Dropped(_Told):
     where: str
     problem: str
+    count: int
 
 
 class _Success(_Told):
@@ -144,11 +177,13 @@ class _Bucket(_Told):
 
 
 class _Quota(_Told):
+    children: int | None
     buckets: list[_Bucket]
 
 
 class _Report(_Told):
     provider_id: str
+    parent: str | None
     key_source: str
     checked: list[_Check]
     reading: _Success | _Failed | None

@@ -43,8 +43,10 @@ def print_reports(console: Console, reports: Sequence[Mapping[str, Any]], *, now
         for row in _rows(report, now):
             table.add_row(*row)
     console.print(table)
+    unread = {report["provider_id"] for report in reports if report["reading"] and not report["reading"]["ok"]}
     for report in reports:
-        if report["reading"] is not None:
+        # the trouble of a gateway that lists keys is told once, not for each of them
+        if report["reading"] is not None and report["parent"] not in unread:
             _print_troubles(console, report)
 
 
@@ -64,10 +66,11 @@ def _print_troubles(console: Console, report: Mapping[str, Any]) -> None:
         for check in report["checked"] if reading["reason"] == "no_api_key" else ():
             console.print(Text(f"  checked {check['where']}: {check['outcome']}"))
     elif reading["dropped"]:
-        values = counted(len(reading["dropped"]), "value")
+        values = counted(sum(dropped["count"] for dropped in reading["dropped"]), "value")
         console.print(Text(f"\n{provider_id}: {values} of the reply not used", "yellow"))
         for dropped in reading["dropped"]:
-            console.print(Text(f"  {dropped['where']}: {dropped['problem']}"))
+            times = "" if dropped["count"] == 1 else f", {counted(dropped['count'], 'value')}"
+            console.print(Text(f"  {dropped['where']}: {dropped['problem']}{times}"))
 
 
 def _rows(report: Mapping[str, Any], now: float) -> Iterator[Sequence[Text]]:
@@ -77,6 +80,10 @@ def _rows(report: Mapping[str, Any], now: float) -> Iterator[Sequence[Text]]:
         words = Text("not polled yet", "dim") if reading is None else Text(reading["reason"], "red")
         yield [*names, Text("-"), Text("-"), words, Text()]
         return
+    if not quota["buckets"]:
+        keys = quota["children"]
+        told = "no buckets" if keys is None else f"lists {counted(keys, 'key')}"
+        yield [*names, Text("-"), Text("-"), Text(told, "dim"), Text()]
     for bucket in quota["buckets"]:
         kind, name = bucket["kind"], bucket["name"]
         yield [

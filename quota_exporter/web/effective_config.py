@@ -37,6 +37,8 @@ def config_yaml(generation: Generation) -> str:
             }
         )
     ]
+    if options.mappings:
+        parts.append(_yaml({"mappings": _mappings(generation)}))
     if generation.roster.disabled:
         disabled = ", ".join(sorted(generation.roster.disabled))
         parts.append(_comment(f"left out by enabled_providers: {disabled}"))
@@ -48,10 +50,29 @@ def config_yaml(generation: Generation) -> str:
     return "".join(parts)
 
 
+def _mappings(generation: Generation) -> Any:
+    """The config's own mappings as they are written."""
+    document = generation.config.document
+    return None if document is None else _without_header_values(document.value["mappings"])
+
+
+def _without_header_values(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_header_values(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: dict.fromkeys(item, REDACTED)
+        if key == "headers" and isinstance(item, dict)
+        else _without_header_values(item)
+        for key, item in value.items()
+    }
+
+
 def _gateway(plan: Plan, label: str) -> dict[str, Any]:
     settings = plan.settings
     in_force = {
-        "quota_path": settings.quota_path or plan.mapping.path,
+        "quota_path": settings.quota_path or plan.mapping.steps[0].path,
         "label": label,
         "timeout": duration_setting(settings.timeout),
         "min_interval": duration_setting(plan.min_interval),
@@ -71,7 +92,11 @@ def _proxy(url: SecretStr) -> str:
 
 
 def _dump(value: Any) -> str:
-    text: str = yaml.dump(_plain(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_NO_FOLDING)
+    return _yaml(_plain(value))
+
+
+def _yaml(value: Any) -> str:
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_NO_FOLDING)
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -23,6 +24,7 @@ class State(StrEnum):
     LEFT = "with quota left"
     UNREAD = "not polled yet"
     UNLIMITED = "unlimited"
+    NO_BUCKETS = "without a bucket of its own"
 
 
 # Where the colour of a bar changes; alerts have the thresholds of the config.
@@ -32,7 +34,7 @@ _PROBLEMS = {
     Problem.UNRESOLVED: "not found in the reply",
     Problem.NOT_A_NUMBER: "not a number",
     Problem.DUPLICATE: "same kind and name as an earlier bucket",
-    Problem.TOO_MANY: "more buckets than max_buckets allows",
+    Problem.TOO_MANY: "more than allowed; see max_buckets and max_children",
     Problem.BAD_TIME: "not a time",
     Problem.BAD_CURRENCY: "not a currency code",
 }
@@ -43,12 +45,16 @@ def gateway_card(report: Report, now: float) -> Html:
     provider_id, label, reading = report["provider_id"], report["label"], report["reading"]
     state, least = gateway_state(report), least_ratio(report)
     words = f"{percent(least)} left" if state is State.LEFT and least is not None else state
+    if state is State.NO_BUCKETS and report["quota"]["children"] is not None:
+        words = f"lists {counted(report['quota']['children'], 'key')}"
     age = "" if reading is None else f"polled {relative(-reading['age_seconds'])}"
+    parent = report["parent"]
     header = element(
         "header",
-        element("h2", element("a", label or provider_id, href=f"#{provider_id}")),
+        element("h2", element("a", label or provider_id, href=f"#{_anchor(provider_id)}")),
         element("code", provider_id) if label != provider_id else "",
         element("span", words, class_="state"),
+        element("span", "key of ", element("a", parent, href=f"#{_anchor(parent)}"), class_="muted") if parent else "",
         element("span", f"owner {report['owner']}", class_="muted") if report["owner"] else "",
         element("small", age),
     )
@@ -57,7 +63,12 @@ def gateway_card(report: Report, now: float) -> Html:
         parts += [_failure(report, now), _quota(report, now), _dropped(reading["dropped"])]
     parts += [element("p", f"{provider_id} {note}", class_="note") for note in report["notes"]]
     parts.append(_details(report, now))
-    return element("article", *parts, id=provider_id, class_=f"gateway {_tone(state, least)}")
+    return element("article", *parts, id=_anchor(provider_id), class_=f"gateway {_tone(state, least)}")
+
+
+def _anchor(provider_id: str) -> str:
+    """Return an id for HTML and links: aliases of keys hold what neither allows, and `~` is in no gateway's id."""
+    return re.sub(r"[^A-Za-z0-9._-]", lambda match: f"~{ord(match[0]):x}.", provider_id)
 
 
 def _failure(report: Report, now: float) -> str:
@@ -85,7 +96,7 @@ def _failure(report: Report, now: float) -> str:
 
 def _quota(report: Report, now: float) -> str:
     quota = report["quota"]
-    if quota is None:
+    if quota is None or not quota["buckets"]:
         return ""
     rows = [
         (
@@ -146,10 +157,17 @@ def _refill(bucket: Report, now: float) -> Html:
 def _dropped(dropped: Sequence[Report]) -> str:
     if not dropped:
         return ""
-    items = [element("li", element("code", drop["where"]), f": {_PROBLEMS[drop['problem']]}") for drop in dropped]
-    return element(
-        "div", f"{counted(len(dropped), 'value')} of the reply dropped:", element("ul", *items), class_="note"
-    )
+    items = [
+        element(
+            "li",
+            element("code", drop["where"]),
+            f": {_PROBLEMS[drop['problem']]}",
+            "" if drop["count"] == 1 else f" ({counted(drop['count'], 'value')})",
+        )
+        for drop in dropped
+    ]
+    total = counted(sum(drop["count"] for drop in dropped), "value")
+    return element("div", f"{total} of the reply dropped:", element("ul", *items), class_="note")
 
 
 def _details(report: Report, now: float) -> Html:
@@ -169,6 +187,8 @@ def _details(report: Report, now: float) -> Html:
         rows.append(
             ("Last poll", fragment(moment(reading["at"]), f", took {duration(reading['duration_seconds'])}, {status}"))
         )
+    if quota is not None and quota["children"] is not None:
+        rows.append(("Keys that it lists", f"{quota['children']:,}"))
     if quota is not None and quota["key_name"] is not None:
         rows.append(("Name of the key", quota["key_name"]))
     if quota is not None and quota["expires_at"] is not None:
@@ -191,6 +211,8 @@ def gateway_state(report: Report) -> State:
     if not report["reading"]["ok"]:
         return State.FAILING
     buckets = report["quota"]["buckets"]
+    if not buckets:
+        return State.NO_BUCKETS
     least = min((bucket["remaining"] for bucket in buckets if bucket["remaining"] is not None), default=math.inf)
     if least <= 0:
         return State.OVERSPENT if least < 0 else State.USED_UP

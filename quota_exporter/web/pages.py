@@ -27,7 +27,7 @@ def landing_page(*, version: str, gateways: int, metrics_path: str, lifecycle: b
         (_link(f"{metrics}?collect[]=exporter"), "The exporter's own metrics only; collect[]=gateways for the others."),
         (
             element("code", "/probe?target=<provider_id>"),
-            "The metrics of one gateway, for example /probe?target=campus.",
+            "The metrics of one gateway, for example /probe?target=campus, or of one key that it lists: campus:alice.",
         ),
         (element("code", "/probe?model=<provider_id>/<model>"), "The same, found by the name of a model."),
         (_link("./config"), "The config in force, without its secrets."),

@@ -19,11 +19,13 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from quota_exporter import __version__
+from quota_exporter.children import split_id
 from quota_exporter.exporter import ConfigError, Exporter, Generation
 from quota_exporter.exposition import Families, accepts_gzip, choose_format, compress, encode
 from quota_exporter.metrics import gateway_families
 from quota_exporter.numbers import parse_number
-from quota_exporter.report import gateway_report
+from quota_exporter.quota import GatewayStatus
+from quota_exporter.report import gateway_reports
 from quota_exporter.web import pages
 
 DEFAULT_SCRAPE_TIMEOUT = 10.0
@@ -107,16 +109,19 @@ class _Surface:
         provider_ids = list(dict.fromkeys(request.query_params.getlist("provider_id"))) or list(generation.plans)
         halves = request.query_params.getlist("collect[]") or list(_HALVES)
         for provider_id in provider_ids:
-            if provider_id not in generation.plans:
+            if not generation.fleet.answers_for(provider_id):
                 raise HTTPException(400, f"provider_id: {_not_configured(generation, provider_id)}")
         if not set(halves) <= set(_HALVES):
             raise HTTPException(400, f"collect[] must be one of: {', '.join(_HALVES)}")
         with self._exporter.metrics.scrape():
             if "gateways" not in halves:
                 return await self._exposition(request, generation, (), counters=True, exporter=True)
-            return await self._exposition(
-                request, generation, provider_ids, counters=True, exporter="exporter" in halves
-            )
+            statuses = await self._statuses(request, generation, provider_ids)
+            shown = {status.reading.provider_id for status in statuses}
+            for provider_id in provider_ids:
+                if provider_id not in shown:
+                    raise HTTPException(400, f"provider_id: {_not_listed(generation, provider_id)}")
+            return await self._exposition(request, generation, statuses, counters=True, exporter="exporter" in halves)
 
     async def probe(self, request: Request) -> Response:
         generation = self._exporter.generation
@@ -126,10 +131,14 @@ class _Surface:
         if models and re.fullmatch(r"[^/]+/.+", models[0], re.DOTALL) is None:
             raise HTTPException(400, "model must be <provider_id>/<model>")
         provider_id = targets[0] if targets else models[0].partition("/")[0]
-        if provider_id not in generation.plans:
+        if not generation.fleet.answers_for(provider_id):
             raise HTTPException(404, _not_configured(generation, provider_id))
         with self._exporter.metrics.scrape():
-            return await self._exposition(request, generation, [provider_id], counters=False, exporter=False)
+            statuses = await self._statuses(request, generation, [provider_id])
+            alone = [status for status in statuses if status.reading.provider_id == provider_id]
+            if not alone:
+                raise HTTPException(404, _not_listed(generation, provider_id))
+            return await self._exposition(request, generation, alone, counters=False, exporter=False)
 
     async def quota_status(self, request: Request) -> Response:
         form = request.query_params.get("format", "html")
@@ -137,11 +146,11 @@ class _Surface:
             raise HTTPException(400, "format must be html or json")
         generation = self._exporter.generation
         unread = [provider_id for provider_id in generation.plans if generation.fleet.last(provider_id) is None]
-        await self._unless_over(generation.fleet.statuses(unread, self._deadline(request)))
-        now = time.time()
+        await self._statuses(request, generation, unread)
+        now, provider_ids = time.time(), generation.fleet.ids()
 
         def render() -> Response:
-            reports = [gateway_report(generation, provider_id, now=now) for provider_id in generation.plans]
+            reports = gateway_reports(generation, provider_ids, now=now)
             if form == "json":
                 return JSONResponse({"version": __version__, "time": now, "gateways": reports})
             return HTMLResponse(pages.status_page(reports, now=now), headers=_HTML_HEADERS)
@@ -170,31 +179,33 @@ class _Surface:
             return PlainTextResponse(f"config refused, the last good one stays in force:\n{error}\n", 500)
         return PlainTextResponse("config reloaded.\n")
 
+    async def _statuses(
+        self, request: Request, generation: Generation, provider_ids: Sequence[str]
+    ) -> list[GatewayStatus]:
+        deadline = scrape_deadline(request.headers.get(_TIMEOUT_HEADER), self._options.timeout_offset)
+        return await self._unless_over(generation.fleet.statuses(provider_ids, deadline))
+
     async def _exposition(
         self,
         request: Request,
         generation: Generation,
-        provider_ids: Sequence[str],
+        statuses: Sequence[GatewayStatus],
         *,
         counters: bool,
         exporter: bool,
     ) -> Response:
-        statuses = await self._unless_over(generation.fleet.statuses(provider_ids, self._deadline(request)))
-        known = [(generation.labels[status.reading.provider_id], status) for status in statuses]
         registries = [self._exporter.metrics.registry] if exporter else []
         form = choose_format(",".join(request.headers.getlist("accept")))
         zipped = accepts_gzip(",".join(request.headers.getlist("accept-encoding")))
 
         def render() -> bytes:
+            known = ((generation.labels_of(status.reading.provider_id), status) for status in statuses)
             body = encode([*registries, Families(gateway_families(known, counters=counters))], form)
             return compress(body) if zipped else body
 
         body = await asyncio.get_running_loop().run_in_executor(self._encoder, render)
         headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
         return Response(body, headers=headers | ({"Content-Encoding": "gzip"} if zipped else {}))
-
-    def _deadline(self, request: Request) -> float:
-        return scrape_deadline(request.headers.get(_TIMEOUT_HEADER), self._options.timeout_offset)
 
     async def _unless_over(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Wait for the work, but answer 503 rather than half the truth when the exporter has to end."""
@@ -224,10 +235,21 @@ FIXED_PATHS: Final = tuple(path for _, path, _ in _FIXED)
 
 
 def _not_configured(generation: Generation, provider_id: str) -> str:
-    if provider_id in generation.roster.disabled:
+    parent, _ = split_id(provider_id)
+    if parent in generation.roster.disabled:
         return "this gateway is disabled by enabled_providers"
+    if parent in generation.plans:
+        return f"{parent} lists no keys: its mapping {generation.plans[parent].mapping.name} has no `children`"
     known = ", ".join(_at_most(20, generation.plans)) or "none"
     return f"no gateway of this id is configured; known: {known}"
+
+
+def _not_listed(generation: Generation, provider_id: str) -> str:
+    parent, _ = split_id(provider_id)
+    status = generation.fleet.last(parent)
+    if status is None or status.reading.failure is not None:
+        return f"the list of keys at {parent} could not be read yet; see /quota_status"
+    return f"{parent} lists no key of this alias"
 
 
 def _at_most(count: int, names: Iterable[str]) -> list[str]:

@@ -16,10 +16,11 @@ _STARTED_WITHIN_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a gateway was asked; names of headers are in lower case."""
+    """What a gateway was asked; `target` is the path with its query, names of headers are in lower case."""
 
     path: str
     headers: Mapping[str, str]
+    target: str = ""
 
     @property
     def key(self) -> str:
@@ -163,7 +164,8 @@ class FakeGateways:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         start, *lines = head.rstrip("\r\n").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        request = Request(urlsplit(start.split(" ")[1]).path, headers)
+        target = start.split(" ")[1]
+        request = Request(urlsplit(target).path, headers, target)
         self.requests.append(request)
         behaviour = self._behaviours.get(request.path, _unknown)
         reply = behaviour(request)

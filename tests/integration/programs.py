@@ -66,6 +66,10 @@ class Scrape:
         assert len(values) <= 1, f"{name} {labels} names {len(values)} series"
         return values[0] if values else None
 
+    def labels(self, name: str, label: str) -> list[str]:
+        """One label of all series of this name, in the order of exposition."""
+        return [sample.labels[label] for sample in self._samples if sample.name == name]
+
     def names(self, **labels: str) -> set[str]:
         """The names of all series that have at least these labels."""
         return {sample.name for sample in self._samples if labels.items() <= sample.labels.items()}

@@ -22,7 +22,7 @@ from quota_exporter.credentials import Credential
 from quota_exporter.files import FileReader
 from quota_exporter.fleet import FAILURE_MEMORY_SECONDS, LATE_READING_SECONDS, Fleet, Member
 from quota_exporter.gateway import Gateway
-from quota_exporter.mapping_language import load_preset
+from quota_exporter.presets import load_preset
 from quota_exporter.quota import GatewayStatus, KeySource, Reading, Reason
 from quota_exporter.resolver import LookupLoop
 from quota_exporter.settings import GatewaySettings

@@ -297,11 +297,11 @@ def test_problems_are_those_of_the_reading() -> None:
     dropped = (
         Dropped(Problem.UNRESOLVED, "a"),
         Dropped(Problem.NOT_A_NUMBER, "b"),
-        Dropped(Problem.UNRESOLVED, "c"),
+        Dropped(Problem.UNRESOLVED, "c", count=40),
     )
     status = status_of(Failure(Reason.UNEXPECTED_SHAPE, "nothing there", dropped=dropped), quota=FULL_QUOTA)
     assert values_of(scrape(status), "llm_quota_mapping_problems") == {
-        only(problem="unresolved"): 2,
+        only(problem="unresolved"): 41,
         only(problem="not_a_number"): 1,
     }
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
+import respx
 
 from quota_exporter import exporter as exporter_module
 from quota_exporter.exporter import Sources
 from quota_exporter.files import FileReader
-from quota_exporter.oneshot import NoExporterError, fetch_status, poll, reports_of
+from quota_exporter.oneshot import NoExporterError, UnknownGatewayError, fetch_status, poll, reports_of
 from quota_exporter.opencode import OpenCodePaths
 
 BUCKET = {
@@ -35,10 +36,11 @@ SUCCESS = {"ok": True, "age_seconds": 12.5, "dropped": [], "reason": None}
 FAILURE = {"ok": False, "age_seconds": 1, "reason": "tls", "meaning": "m", "detail": "d", "action": "a", "dropped": []}
 REPORT = {
     "provider_id": "campus",
+    "parent": None,
     "key_source": "env",
     "checked": [{"source": "env", "where": "$CAMPUS_API_KEY", "outcome": "found"}],
     "reading": SUCCESS,
-    "quota": {"buckets": [BUCKET]},
+    "quota": {"children": None, "buckets": [BUCKET]},
     "of_a_later_version": 1,
 }
 REPORTS = [REPORT, REPORT | {"reading": FAILURE, "quota": None}, REPORT | {"reading": None, "quota": None}]
@@ -134,9 +136,12 @@ def test_what_is_no_exporter(serve: Serve, answer: bytes) -> None:
         REPORT | {"reading": {"ok": True}},
         REPORT | {"reading": SUCCESS, "quota": None},
         REPORT | {"reading": FAILURE | {"reason": None}},
-        REPORT | {"quota": {"buckets": [1]}},
-        REPORT | {"quota": {"buckets": [BUCKET | {"remaining": "75"}]}},
-        REPORT | {"quota": {"buckets": [BUCKET | {"resets_at": float("nan")}]}},
+        REPORT | {"parent": 1},
+        REPORT | {"reading": SUCCESS | {"dropped": [{"where": "each", "problem": "too_many"}]}},
+        REPORT | {"quota": {"children": "5", "buckets": []}},
+        REPORT | {"quota": {"children": None, "buckets": [1]}},
+        REPORT | {"quota": {"children": None, "buckets": [BUCKET | {"remaining": "75"}]}},
+        REPORT | {"quota": {"children": None, "buckets": [BUCKET | {"resets_at": float("nan")}]}},
     ],
 )
 def test_json_of_another_program_is_no_exporter(serve: Serve, report: Any) -> None:
@@ -199,3 +204,74 @@ def test_an_interrupt_ends_the_polls(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return transport.left
 
     assert asyncio.run(asyncio.wait_for(interrupt(), timeout=30))
+
+
+LISTING = """
+opencode: off
+gateways:
+  - {provider_id: a, base_url: https://a.example, api_key: key-of-a-0123456789}
+  - {provider_id: lite, base_url: https://lite.example/v1, api_key: key-of-lite-0123456789, mapping: litellm-keys}
+"""
+Poll = Callable[..., tuple[bool, list[str]]]
+
+
+@pytest.fixture(name="keys")
+def _keys() -> list[dict[str, Any]]:
+    """What the gateway `lite` lists."""
+    return [{"key_alias": alias, "max_budget": 10.0, "spend": 4.0} for alias in ("bob", "alice")]
+
+
+@pytest.fixture(name="poll_ids")
+def _poll_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: list[dict[str, Any]]) -> Poll:
+    """Polls these ids; gives whether all is well and the ids that are shown. `status` is the list's HTTP status."""
+    config = tmp_path / "quota-exporter.yml"
+    config.write_text(LISTING, encoding="utf-8")
+
+    def poll_ids(*provider_ids: str, status: int = 200) -> tuple[bool, list[str]]:
+        router = respx.Router(assert_all_called=False)
+        router.get("https://a.example/quota").respond(json={"tokens": {"limit": 100, "used": 25}})
+        listed = router.get(url__startswith="https://lite.example/key/list")
+        listed.respond(status, json={"keys": keys, "total_count": len(keys)})
+        transport = httpx.MockTransport(router.async_handler)
+        monkeypatch.setattr(exporter_module, "open_transport", lambda _route: transport)
+        sources = Sources(config, OpenCodePaths((), ()), {}, FileReader())
+        well, reports = asyncio.run(asyncio.wait_for(poll(sources, provider_ids, reports_of), timeout=30))
+        return well, [report["provider_id"] for report in reports]
+
+    return poll_ids
+
+
+def test_poll_shows_the_keys_of_a_list(poll_ids: Poll) -> None:
+    """`poll` shows each key after the gateway that lists it, and of the keys named those alone."""
+    assert poll_ids() == (True, ["a", "lite", "lite:alice", "lite:bob"])
+    assert poll_ids("lite:bob") == (True, ["lite:bob"])
+    assert poll_ids("lite:bob", "a", "lite") == (True, ["lite:bob", "a", "lite", "lite:alice"])
+
+
+def test_poll_tells_of_a_key_that_cannot_be_used(poll_ids: Poll, keys: list[dict[str, Any]]) -> None:
+    """One blocked key of a list makes the poll a failure, as one gateway does."""
+    keys[0]["blocked"] = True
+    assert poll_ids("lite:alice")[0] is True
+    assert poll_ids("lite")[0] is False
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "words"),
+    [
+        ("lite:bobb", "lite lists no key of the id 'lite:bobb'; did you mean 'lite:bob'?"),
+        ("lite:zzzzzz", "lite lists no key of the id 'lite:zzzzzz'; `quota-exporter poll lite` lists its keys"),
+        ("a:bob", "a lists no keys: its mapping neutral has no `children`"),
+        ("x:bob", "no gateway of the id 'x:bob' is configured; `quota-exporter check` lists all"),
+    ],
+)
+def test_poll_of_an_unknown_key(poll_ids: Poll, provider_id: str, words: str) -> None:
+    """A key that is not listed is told in words, with what may have been meant."""
+    with pytest.raises(UnknownGatewayError) as caught:
+        poll_ids(provider_id)
+    assert str(caught.value) == words
+
+
+def test_poll_of_a_key_whose_list_cannot_be_read(poll_ids: Poll) -> None:
+    """Where the list cannot be read, that is told instead of that there is no such key."""
+    with pytest.raises(UnknownGatewayError, match=r"^the list of keys at lite cannot be read: HTTP 503"):
+        poll_ids("lite:bob", status=503)

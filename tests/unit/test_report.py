@@ -19,7 +19,7 @@ from quota_exporter.files import FileReader
 from quota_exporter.humanize import percent
 from quota_exporter.opencode import OpenCodePaths
 from quota_exporter.quota import Reason
-from quota_exporter.report import gateway_report, read_status
+from quota_exporter.report import gateway_report, gateway_reports, read_status
 from quota_exporter.transport import Route
 
 URL = "https://campus.example/v1/quota"
@@ -80,10 +80,12 @@ def test_the_configuration_of_a_gateway(tell: Tell, tmp_path: Path) -> None:
     assert report == {
         "provider_id": "campus",
         "label": "campus",
+        "parent": None,
         "owner": "ml",
         "mapping": "neutral",
         "base_url": "https://campus.example/v1",
         "url": URL,
+        "urls": [URL],
         "configured_at": f"{tmp_path / 'quota-exporter.yml'}:3",
         "notes": [],
         "key_source": "env",
@@ -140,6 +142,7 @@ def test_a_quota(tell: Tell) -> None:
     assert report["quota"] == {
         "key_name": "course-comp318-fall26",
         "expires_at": None,
+        "children": None,
         "buckets": [
             {
                 "kind": "tokens",
@@ -172,7 +175,8 @@ def test_a_quota(tell: Tell) -> None:
 def test_dropped_values_name_the_mapping(tell: Tell, router: respx.Router) -> None:
     """What a reading had to drop is told by the mapping's field, without the reply's text."""
     router.get(URL).respond(json={"tokens": {"limit": 100, "used": "secret", "remaining": 75}})
-    assert tell()["reading"]["dropped"] == [{"problem": "not_a_number", "where": "buckets[0].used (tokens.used)"}]
+    dropped = {"problem": "not_a_number", "where": "buckets[0].used (tokens.used)", "count": 1}
+    assert tell()["reading"]["dropped"] == [dropped]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +191,93 @@ def test_a_failure(tell: Tell, router: respx.Router, status: int, reason: Reason
     assert (reading["meaning"], reading["action"]) == (ADVICE[reason].meaning, ADVICE[reason].action)
     assert reading["detail"] == f"HTTP {status}"
     assert (report["quota"], report["last_success"]) == (None, None)
+
+
+LISTING = (
+    "{provider_id: lite, base_url: https://lite.example/v1, api_key_env: CAMPUS, mapping: litellm-keys, owner: ml}"
+)
+
+
+@pytest.fixture(name="tell_keys")
+def _tell_keys(tmp_path: Path, router: respx.Router, canary: str) -> Callable[..., list[dict[str, Any]]]:
+    """Reports on a gateway that lists the keys alice and bob, and on these ids of its keys."""
+
+    def tell(*provider_ids: str) -> list[dict[str, Any]]:
+        keys = [{"key_alias": name, "max_budget": 10.0, "spend": 4.0} for name in ("alice", "bob")]
+        listed = router.get(url__startswith="https://lite.example/key/list")
+        listed.respond(json={"keys": keys, "total_count": 2})
+        config = tmp_path / "quota-exporter.yml"
+        config.write_text(f"opencode: off\ngateways:\n  - {LISTING}\n", encoding="utf-8")
+
+        async def poll() -> list[dict[str, Any]]:
+            generation = start(load(Sources(config, OpenCodePaths((), ()), {"CAMPUS": canary}, FileReader())))
+            await generation.fleet.statuses(["lite"], deadline=None)
+            return gateway_reports(generation, provider_ids, now=0.0)
+
+        reports = asyncio.run(poll())
+        read_status(json.dumps({"time": 0.0, "gateways": reports}).encode())
+        return reports
+
+    return tell
+
+
+def test_a_key_that_a_gateway_lists(tell_keys: Callable[..., list[dict[str, Any]]], tmp_path: Path) -> None:
+    """A key of a list is told like a gateway: its alias and quota, and of its gateway how it is read."""
+    parent, alice = tell_keys("lite", "lite:alice")
+    assert (alice["provider_id"], alice["label"], alice["parent"]) == ("lite:alice", "alice", "lite")
+    same = {
+        "owner",
+        "mapping",
+        "base_url",
+        "url",
+        "urls",
+        "configured_at",
+        "key_source",
+        "checked",
+        "min_interval_seconds",
+    }
+    assert {name: alice[name] for name in same} == {name: parent[name] for name in same}
+    assert (alice["owner"], alice["key_source"], alice["configured_at"]) == (
+        "ml",
+        "env",
+        f"{tmp_path / 'quota-exporter.yml'}:3",
+    )
+    assert alice["reading"] == parent["reading"]
+    assert alice["quota"]["buckets"][0]["remaining"] == 6
+    assert (alice["quota"]["children"], alice["last_success"]) == (None, parent["last_success"])
+
+
+def test_a_gateway_that_lists_keys(tell_keys: Callable[..., list[dict[str, Any]]]) -> None:
+    """The gateway itself tells how many keys it lists; it needs no bucket of its own."""
+    (parent,) = tell_keys("lite")
+    assert (parent["parent"], parent["quota"]["children"], parent["quota"]["buckets"]) == (None, 2, [])
+
+
+def test_a_key_that_is_gone(tell_keys: Callable[..., list[dict[str, Any]]]) -> None:
+    """A key that vanished between the look at the list and at the key is told as not read, and breaks nothing."""
+    (gone,) = tell_keys("lite:carol")
+    assert (gone["provider_id"], gone["reading"], gone["quota"], gone["last_success"]) == (
+        "lite:carol",
+        None,
+        None,
+        None,
+    )
+
+
+def test_thousands_of_keys_look_for_one_key(
+    tell_keys: Callable[..., list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reports of all keys of a list look once for the API key that reads it."""
+    looked = []
+    real = credentials.resolve
+
+    def resolve(provider_id: str, *arguments: Any, **options: Any) -> Any:
+        looked.append(provider_id)
+        return real(provider_id, *arguments, **options)
+
+    monkeypatch.setattr(credentials, "resolve", resolve)
+    assert len(tell_keys("lite", "lite:alice", "lite:bob")) == 3
+    assert looked == ["lite", "lite"]  # for the poll and for the reports
 
 
 def test_the_last_quota_of_a_failing_gateway(tell: Tell, router: respx.Router) -> None:

@@ -41,9 +41,10 @@ def bucket(kind: str = "tokens", name: str = "default", **values: Any) -> dict[s
 
 def report(provider_id: str, *buckets: dict[str, Any], **values: Any) -> dict[str, Any]:
     reading = {"ok": True, "age_seconds": 0.5, "dropped": []}
-    quota = {"key_name": None, "expires_at": None, "buckets": list(buckets)}
+    quota = {"key_name": None, "expires_at": None, "children": None, "buckets": list(buckets)}
     return {
         "provider_id": provider_id,
+        "parent": None,
         "key_source": "env",
         "checked": [],
         "reading": reading,
@@ -165,10 +166,38 @@ def test_dropped_values_are_listed() -> None:
     reading = {
         "ok": True,
         "age_seconds": 0.5,
-        "dropped": [{"problem": "not_a_number", "where": "buckets[1].used (cost.used)"}],
+        "dropped": [
+            {"problem": "not_a_number", "where": "buckets[1].used (cost.used)", "count": 1},
+            {"problem": "unresolved", "where": "children.alias (key_alias)", "count": 1200},
+        ],
     }
     lines = draw(report("campus", bucket(remaining=1), reading=reading))
-    assert lines[2:] == ["", "campus: 1 value of the reply not used", "  buckets[1].used (cost.used): not_a_number"]
+    assert lines[2:] == [
+        "",
+        "campus: 1,201 values of the reply not used",
+        "  buckets[1].used (cost.used): not_a_number",
+        "  children.alias (key_alias): unresolved, 1,200 values",
+    ]
+
+
+def test_a_gateway_that_only_lists_keys_is_a_row() -> None:
+    """A gateway without a bucket of its own is there too, with the number of the keys that it lists."""
+    lite = report("lite")
+    lite["quota"]["children"] = 1200
+    lines = draw(lite, report("lite:alice", bucket(remaining=1), parent="lite"), report("cut"))
+    assert [cells(line) for line in lines[1:]] == [
+        ["lite", "env", "-", "-", "lists 1,200 keys"],
+        ["lite:alice", "env", "tokens", "1"],
+        ["cut", "env", "-", "-", "no buckets"],
+    ]
+
+
+def test_trouble_of_a_list_is_told_once() -> None:
+    """Keys whose list cannot be read have a row each, and one advice together; a key's own trouble has its own."""
+    unreadable = [failing("lite", "unauthorized"), failing("lite:a", "unauthorized", parent="lite")]
+    lines = draw(*unreadable, report("new", parent=None), failing("new:b", "key_blocked", parent="new"))
+    assert [cells(line)[0] for line in lines[1:5]] == ["lite", "lite:a", "new", "new:b"]
+    assert [line.split(" cannot be read")[0] for line in lines if " cannot be read" in line] == ["lite", "new:b"]
 
 
 def test_nothing_is_markup() -> None:

@@ -69,9 +69,14 @@ def _router(monkeypatch: pytest.MonkeyPatch) -> respx.Router:
 def _ask(tmp_path: Path, router: respx.Router) -> Callable[..., Any]:
     """Runs a coroutine function against a fresh surface."""
     config = tmp_path / "quota-exporter.yml"
-    config.write_text(CONFIG, encoding="utf-8")
 
-    def ask(work: Callable[[Surface], Awaitable[Any]], options: WebOptions = WebOptions()) -> Any:  # noqa: B008 - frozen
+    def ask(
+        work: Callable[[Surface], Awaitable[Any]],
+        options: WebOptions = WebOptions(),  # noqa: B008 - frozen
+        gateways: str = CONFIG,
+    ) -> Any:
+        config.write_text(gateways, encoding="utf-8")
+
         async def run() -> Any:
             surface = Surface(config, router, options)
             try:
@@ -500,3 +505,152 @@ def test_an_empty_list_is_served(ask: Callable[..., Any]) -> None:
     found = samples(ask(empty, WebOptions(enable_lifecycle=True)).text)
     assert found["quota_exporter_gateways", ""] == 0
     assert not [name for name, _ in found if name.startswith("llm_quota")]
+
+
+LISTING = """
+opencode: off
+gateways:
+  - {provider_id: a, base_url: https://a.example/v1, api_key: key-of-a-0123456789}
+  - provider_id: lite
+    base_url: https://lite.example/v1
+    api_key: key-of-lite-0123456789
+    mapping: litellm-keys
+    min_interval: 0s
+    owner: ml
+    thresholds: {critical: 0.05}
+"""
+AskKeys = Callable[..., Any]
+
+
+def keys(*aliases: str, **values: Any) -> dict[str, Any]:
+    listed = [{"key_alias": alias, "max_budget": 10.0, "spend": 4.0, **values} for alias in aliases]
+    return {"keys": listed, "total_count": len(listed)}
+
+
+@pytest.fixture(name="ask_keys")
+def _ask_keys(ask: Callable[..., Any], router: respx.Router) -> AskKeys:
+    """Runs against a surface whose gateway `lite` lists the keys "ci bot" and alice."""
+    router.get(url__startswith="https://lite.example/key/list", name="lite").respond(json=keys("ci bot", "alice"))
+    return lambda work: ask(work, gateways=LISTING)
+
+
+def ids_in(body: str) -> list[str]:
+    """Provider ids in the order in which `llm_quota_up` has them."""
+    samples_of_up = (family.samples for family in parse_text(body) if family.name == "llm_quota_up")
+    return [sample.labels["provider_id"] for samples in samples_of_up for sample in samples]
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("", ["a", "lite", "lite:alice", "lite:ci bot"]),
+        ("?provider_id=lite", ["lite", "lite:alice", "lite:ci bot"]),
+        ("?provider_id=lite:ci%20bot", ["lite:ci bot"]),
+        ("?provider_id=lite:alice&provider_id=a", ["lite:alice", "a"]),
+    ],
+)
+def test_metrics_shows_keys_after_their_gateway(ask_keys: AskKeys, query: str, shown: list[str]) -> None:
+    """/metrics has each key that a gateway lists right after it; narrowed to a gateway it has its keys too."""
+    assert ids_in(ask_keys(get(f"/metrics{query}")).text) == shown
+
+
+def test_labels_of_keys(ask_keys: AskKeys) -> None:
+    """A key has its alias for a label, and mapping, owner, key source and thresholds of its gateway."""
+    families = {family.name: family.samples for family in parse_text(ask_keys(get("/metrics")).text)}
+
+    def of(family: str) -> dict[str, str]:
+        (sample,) = [one for one in families[family] if one.labels["provider_id"] == "lite:ci bot"]
+        return {name: value for name, value in sample.labels.items() if name != "provider_id"}
+
+    info = {"label": "ci bot", "mapping": "litellm-keys", "owner": "ml", "key_source": "config"}
+    assert of("llm_quota_gateway_info") == info
+    assert of("llm_quota_alert_threshold_ratio") == {"key_source": "config", "severity": "critical"}
+    assert of("llm_quota_remaining_cost") == {"key_source": "config", "bucket": "key", "currency": "USD"}
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"), [("lite", ["lite"]), ("lite:ci%20bot", ["lite:ci bot"]), ("a", ["a"])], ids=str
+)
+def test_probe_shows_one_key_or_its_gateway(ask_keys: AskKeys, target: str, shown: list[str]) -> None:
+    """/probe shows exactly what it names: a gateway without its keys, or one key, also when nothing was polled yet."""
+    response = ask_keys(get(f"/probe?target={target}"))
+    assert (response.status_code, ids_in(response.text)) == (200, shown)
+    assert not [name for name, _ in samples(response.text) if name.endswith("_total")]
+
+
+def test_probe_of_a_key_by_model(ask_keys: AskKeys) -> None:
+    """A key can be named before a model as a gateway can."""
+    assert ids_in(ask_keys(get("/probe?model=lite:alice/gpt-4.1")).text) == ["lite:alice"]
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "words"),
+    [
+        ("lite:nobody", "lite lists no key of this alias"),
+        ("lite:", "lite lists no key of this alias"),
+        ("a:alice", "a lists no keys: its mapping neutral has no `children`"),
+        ("nobody:alice", "no gateway of this id is configured"),
+    ],
+)
+def test_unknown_keys_get_a_clear_answer(ask_keys: AskKeys, provider_id: str, words: str) -> None:
+    """A key that the list does not hold is 404 for a probe and 400 for /metrics, in words that do not repeat it."""
+
+    async def look(surface: Surface) -> list[httpx.Response]:
+        paths = (f"/probe?target={provider_id}", f"/metrics?provider_id=a&provider_id={provider_id}")
+        return [await surface.client.get(path) for path in paths]
+
+    responses = ask_keys(look)
+    assert [response.status_code for response in responses] == [404, 400]
+    assert all(words in response.text for response in responses)
+    assert not any("nobody" in response.text for response in responses)
+
+
+def test_key_of_a_list_that_was_never_read(ask_keys: AskKeys, router: respx.Router) -> None:
+    """While the list cannot be read for the first time nobody knows its keys: 404, and where to look."""
+    router["lite"].respond(500)
+    response = ask_keys(get("/probe?target=lite:alice"))
+    assert response.status_code == 404
+    assert "the list of keys at lite could not be read yet; see /quota_status" in response.text
+
+
+def test_probe_of_a_key_whose_list_fails(ask_keys: AskKeys, router: respx.Router) -> None:
+    """A key once known stays a target when its list fails: 200 with up 0. One that is deleted is 404."""
+
+    async def look(surface: Surface) -> list[httpx.Response]:
+        responses = [await surface.client.get("/probe?target=lite:alice")]
+        router["lite"].respond(401)
+        responses.append(await surface.client.get("/probe?target=lite:alice"))
+        router["lite"].respond(json=keys("ci bot"))
+        surface.exporter.generation.fleet._monotonic = lambda: 1e9
+        return [*responses, await surface.client.get("/probe?target=lite:alice")]
+
+    well, failing, gone = ask_keys(look)
+    assert [response.status_code for response in (well, failing, gone)] == [200, 200, 404]
+    assert samples(well.text)["llm_quota_up", "lite:alice"] == 1
+    assert samples(failing.text)["llm_quota_up", "lite:alice"] == 0
+    assert samples(failing.text)["llm_quota_failure", "lite:alice"] == 1
+
+
+def test_probes_of_many_keys_share_a_list(ask_keys: AskKeys, router: respx.Router) -> None:
+    """Probes of different keys that overlap cost one reading of the list."""
+
+    async def look(surface: Surface) -> list[httpx.Response]:
+        probes = [surface.client.get(f"/probe?target=lite:{alias}") for alias in ("alice", "ci bot", "alice")]
+        return await asyncio.gather(*probes)
+
+    assert [response.status_code for response in ask_keys(look)] == [200] * 3
+    assert router["lite"].call_count == 1
+
+
+def test_status_page_has_keys_as_gateways(ask_keys: AskKeys) -> None:
+    """/quota_status lists each key after its gateway in JSON, and has a card for each in HTML; one list is read."""
+
+    async def look(surface: Surface) -> tuple[httpx.Response, httpx.Response]:
+        return await surface.client.get("/quota_status?format=json"), await surface.client.get("/quota_status")
+
+    listed, page = ask_keys(look)
+    told = [(report["provider_id"], report["parent"]) for report in listed.json()["gateways"]]
+    assert told == [("a", None), ("lite", None), ("lite:alice", "lite"), ("lite:ci bot", "lite")]
+    assert page.status_code == 200
+    assert page.text.count("key of ") == 2
+    assert "key-of-lite" not in page.text + listed.text

@@ -1,0 +1,501 @@
+"""Keys that one management key lists: each is watched like a gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from quota_exporter.children import child_id, split_id
+from quota_exporter.credentials import Credential
+from quota_exporter.document import parse_yaml
+from quota_exporter.files import FileReader
+from quota_exporter.fleet import Fleet, Member
+from quota_exporter.gateway import Gateway
+from quota_exporter.mapping_language import load_mapping
+from quota_exporter.quota import GatewayStatus, KeySource, Problem, Reason
+from quota_exporter.resolver import LookupLoop
+from quota_exporter.settings import GatewaySettings
+
+_T = TypeVar("_T")
+_ENOUGH_SECONDS = 60.0  # only a failing test waits this long
+_START = 1_780_000_000.0
+_LISTING = load_mapping(
+    parse_yaml(
+        """
+name: listing
+path: /keys
+cache_control: true
+children:
+  each: keys
+  alias: name
+  reason: blocked && 'key_blocked' || `null`
+  buckets:
+    - {kind: tokens, name_from: bucket, limit: limit, used: used}
+buckets:
+  - {kind: cost, currency: USD, used: spent}
+""",
+        Path("listing.yaml"),
+    )
+)
+_PLAIN = load_mapping(
+    parse_yaml("name: plain\npath: /quota\nbuckets: [{kind: tokens, limit: limit, used: used}]\n", Path("plain.yaml"))
+)
+
+
+def _key(name: str, used: int = 25, **values: Any) -> dict[str, Any]:
+    return {"name": name, "bucket": "default", "limit": 100, "used": used, **values}
+
+
+@dataclass
+class _World:
+    """A clock that stands still, and what the gateway `lite` answers: its list of keys, or another response."""
+
+    now: float = 1000.0
+    polls: int = 0
+    keys: list[dict[str, Any]] = field(default_factory=lambda: [_key("bob"), _key("alice", 50)])
+    response: httpx.Response | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    opened: asyncio.Event | None = None
+    key: str = "sk-test"
+
+    async def handle(self, _request: httpx.Request) -> httpx.Response:
+        self.polls += 1
+        if self.opened is not None:
+            await self.opened.wait()
+        if self.response is not None:
+            return self.response
+        body = {"keys": self.keys, "limit": 100, "used": 1}
+        return httpx.Response(200, json=body, headers=self.headers)
+
+    def credential(self) -> Credential:
+        return Credential(SecretStr(self.key), KeySource.FILE, ())
+
+    def member(self, provider_id: str = "lite", *, min_interval: float = 0.0, **settings: Any) -> Member:
+        checked = GatewaySettings.model_validate(
+            {"provider_id": provider_id, "base_url": "https://l.example"} | settings
+        )
+        mapping = _LISTING if provider_id == "lite" else _PLAIN
+        transport = httpx.MockTransport(self.handle)
+        url = "https://l.example/keys"
+        gateway = Gateway(checked, mapping, url, transport, FileReader(), wall=lambda: _START + self.now)
+        return Member(gateway, asyncio.Semaphore(20), min_interval, self.credential)
+
+    def fleet(self, *members: Member) -> Fleet:
+        return Fleet(members or (self.member(),), monotonic=lambda: self.now)
+
+
+@pytest.fixture(name="world")
+def _world() -> _World:
+    return _World()
+
+
+def _run(work: Coroutine[Any, Any, _T]) -> _T:
+    with asyncio.Runner(loop_factory=LookupLoop) as runner:
+        return runner.run(asyncio.wait_for(work, _ENOUGH_SECONDS))
+
+
+def _ask(fleet: Fleet, *provider_ids: str, deadline: float | None = None) -> Coroutine[Any, Any, list[GatewayStatus]]:
+    return fleet.statuses(provider_ids or ("lite",), deadline)
+
+
+def _ids(statuses: Sequence[GatewayStatus]) -> list[str]:
+    return [status.reading.provider_id for status in statuses]
+
+
+def _reasons(statuses: Sequence[GatewayStatus]) -> dict[str, Reason | None]:
+    return {
+        status.reading.provider_id: None if status.reading.failure is None else status.reading.failure.reason
+        for status in statuses
+    }
+
+
+def _used(status: GatewayStatus) -> float | None:
+    return None if status.quota is None else status.quota.buckets[0].used
+
+
+def test_ids_of_keys_and_back() -> None:
+    """The id of a key is its gateway's, a colon and the alias, which may hold colons itself."""
+    assert child_id("lite", "team a:ci") == "lite:team a:ci"
+    assert split_id("lite:team a:ci") == ("lite", "team a:ci")
+    assert split_id("lite") == ("lite", None)
+    assert split_id("lite:") == ("lite", "")
+
+
+def test_one_poll_shows_every_key(world: _World) -> None:
+    """The gateway is followed by its keys in the order of their aliases, each with a quota and the poll's facts."""
+    parent, alice, bob = _run(_ask(world.fleet()))
+    assert _ids([parent, alice, bob]) == ["lite", "lite:alice", "lite:bob"]
+    assert (_used(alice), _used(bob), world.polls) == (50.0, 25.0, 1)
+    for child in (alice, bob):
+        facts = ("key_source", "at", "duration", "http_status")
+        assert [getattr(child.reading, fact) for fact in facts] == [getattr(parent.reading, fact) for fact in facts]
+        assert (child.last_success, child.polls, child.failures) == (_START + 1000.0, 1, ())
+
+
+def test_key_with_a_failure_of_its_own(world: _World) -> None:
+    """A key that the gateway calls blocked fails alone; its last success and its counters are its own."""
+
+    async def work() -> list[GatewayStatus]:
+        fleet = world.fleet()
+        await _ask(fleet)
+        world.now += 10
+        world.keys = [_key("alice"), _key("bob", blocked=True)]
+        return await _ask(fleet)
+
+    parent, alice, bob = _run(work())
+    assert _reasons([parent, alice, bob]) == {"lite": None, "lite:alice": None, "lite:bob": Reason.KEY_BLOCKED}
+    assert (bob.quota, bob.last_success, bob.polls, bob.failures) == (
+        None,
+        _START + 1000.0,
+        2,
+        ((Reason.KEY_BLOCKED, 1),),
+    )
+    assert (alice.last_success, alice.failures) == (_START + 1010.0, ())
+
+
+def test_keys_come_and_go_with_the_list(world: _World) -> None:
+    """A key that a new list lacks is gone with its counters; a new one counts from its first list on."""
+
+    async def work() -> tuple[Fleet, list[GatewayStatus]]:
+        fleet = world.fleet()
+        await _ask(fleet)
+        world.keys = [_key("bob"), _key("carol")]
+        return fleet, await _ask(fleet)
+
+    fleet, statuses = _run(work())
+    assert [(status.reading.provider_id, status.polls) for status in statuses] == [
+        ("lite", 2),
+        ("lite:bob", 2),
+        ("lite:carol", 1),
+    ]
+    assert fleet.ids() == ["lite", "lite:bob", "lite:carol"]
+    assert fleet.last("lite:alice") is None
+
+
+def test_a_failing_list_fails_every_key(world: _World) -> None:
+    """When the list cannot be read, each key last known is up 0 for the same reason: no alert goes silent."""
+
+    async def work() -> list[list[GatewayStatus]]:
+        fleet = world.fleet()
+        shown = [await _ask(fleet)]
+        world.response = httpx.Response(401, json={})
+        for _ in range(2):
+            world.now += 10
+            shown.append(await _ask(fleet))
+        world.response = None
+        world.now += 10
+        return [*shown, await _ask(fleet)]
+
+    _, failed, again, healed = _run(work())
+    assert set(_reasons(failed).values()) == {Reason.UNAUTHORIZED}
+    assert _ids(failed) == ["lite", "lite:alice", "lite:bob"]
+    failure = failed[1].reading.failure
+    assert failure is not None
+    assert failure.detail == "the list of keys at lite cannot be read: HTTP 401"
+    assert (again[1].quota, again[1].last_success) == (None, _START + 1000.0)
+    assert (again[1].polls, again[1].failures) == (3, ((Reason.UNAUTHORIZED, 2),))
+    assert set(_reasons(healed).values()) == {None}
+
+
+def test_without_a_first_list_there_are_no_keys(world: _World) -> None:
+    """Before a list was read nobody knows which keys there are."""
+    world.response = httpx.Response(500)
+    fleet = world.fleet()
+    assert _ids(_run(_ask(fleet))) == ["lite"]
+    assert fleet.ids() == ["lite"]
+
+
+def test_reply_that_lost_its_list(world: _World) -> None:
+    """A reply that gives the gateway's own buckets but no list any more fails the keys, as a renamed member would."""
+
+    async def work() -> list[GatewayStatus]:
+        fleet = world.fleet()
+        await _ask(fleet)
+        world.response = httpx.Response(200, json={"spent": 1})
+        return await _ask(fleet)
+
+    statuses = _run(work())
+    expected = {"lite": None, "lite:alice": Reason.UNEXPECTED_SHAPE, "lite:bob": Reason.UNEXPECTED_SHAPE}
+    assert _reasons(statuses) == expected
+    failure = statuses[1].reading.failure
+    assert failure is not None
+    assert failure.detail == "the list of keys at lite cannot be read: the reply does not hold it"
+
+
+def test_an_empty_list_is_a_list(world: _World) -> None:
+    """Where all keys were deleted they disappear, and the gateway stays up."""
+
+    async def work() -> list[GatewayStatus]:
+        fleet = world.fleet()
+        await _ask(fleet)
+        world.keys = []
+        return await _ask(fleet)
+
+    assert _reasons(_run(work())) == {"lite": None}
+
+
+def test_a_late_list_fails_every_key_in_that_answer(world: _World) -> None:
+    """A poll that misses the scrape's deadline shows all keys as timed out there alone, and counts nothing."""
+
+    async def work() -> tuple[list[GatewayStatus], list[GatewayStatus]]:
+        fleet = world.fleet()
+        await _ask(fleet)
+        world.opened = asyncio.Event()
+        late = await _ask(fleet, deadline=0.0)
+        world.opened.set()
+        return late, await _ask(fleet)
+
+    late, served = _run(work())
+    assert set(_reasons(late).values()) == {Reason.TIMEOUT}
+    assert [(status.polls, status.quota, status.last_success) for status in late] == [(1, None, _START + 1000.0)] * 3
+    assert set(_reasons(served).values()) == {None}
+    assert world.polls == 2
+
+
+def test_each_key_shows_a_list_that_came_too_late(world: _World) -> None:
+    """A list slower than every scrape is shown by the next probe of each key, and once only."""
+
+    async def work() -> list[dict[str, Reason | None]]:
+        fleet = world.fleet()
+        world.opened = asyncio.Event()
+        await _ask(fleet, deadline=0.0)
+        world.opened.set()
+        await fleet.drain(_ENOUGH_SECONDS)
+        world.opened = asyncio.Event()
+        asked = ("lite:alice", "lite:bob", "lite:alice", "lite:bob")
+        shown = [_reasons(await _ask(fleet, provider_id, deadline=0.0)) for provider_id in asked]
+        await fleet.aclose()
+        return shown
+
+    assert _run(work()) == [
+        {"lite:alice": None},
+        {"lite:bob": None},
+        {"lite:alice": Reason.TIMEOUT},
+        {"lite:bob": Reason.TIMEOUT},
+    ]
+
+
+def test_stale_for_holds_for_keys_too(world: _World) -> None:
+    """While stale_for lasts, the quota of a key outlives its list, with up 0."""
+
+    async def work() -> list[float | None]:
+        fleet, used = world.fleet(world.member(stale_for="60s")), []
+        await _ask(fleet)
+        world.response = httpx.Response(500)
+        for seconds in (60.0, 1.0):
+            world.now += seconds
+            used.append(_used((await _ask(fleet))[1]))
+        return used
+
+    assert _run(work()) == [50.0, None]
+
+
+def test_min_interval_reuses_the_list(world: _World) -> None:
+    """Within min_interval the same keys are shown again, without a request and without counting."""
+
+    async def work() -> tuple[list[GatewayStatus], list[GatewayStatus]]:
+        fleet = world.fleet(world.member(min_interval=60.0))
+        first = await _ask(fleet)
+        world.now += 59.0
+        return first, await _ask(fleet)
+
+    first, second = _run(work())
+    assert second == first
+    assert world.polls == 1
+
+
+@pytest.mark.parametrize(("min_interval", "polls"), [(0.0, 2), (150.0, 1)], ids=["max-age", "min_interval"])
+def test_cache_control_is_a_least_interval(world: _World, min_interval: float, polls: int) -> None:
+    """A reading is reused as long as the gateway says, or longer where min_interval is."""
+
+    async def work() -> list[int]:
+        fleet, seen = world.fleet(world.member(min_interval=min_interval)), []
+        for seconds in (0.0, 119.0, 1.0):
+            world.now += seconds
+            await _ask(fleet)
+            seen.append(world.polls)
+        return seen
+
+    world.headers = {"Cache-Control": "max-age=120"}
+    assert _run(work()) == [1, 1, polls]
+
+
+def test_some_keys_alone(world: _World) -> None:
+    """Keys can be asked for by id: one poll of their gateway serves all, in the order asked, each once."""
+    statuses = _run(_ask(world.fleet(), "lite:bob", "lite:alice", "lite:bob"))
+    assert _ids(statuses) == ["lite:bob", "lite:alice"]
+    assert world.polls == 1
+
+
+def test_gateway_and_key_asked_together(world: _World) -> None:
+    """Asking for a key and its gateway shows each once."""
+    assert _ids(_run(_ask(world.fleet(), "lite:bob", "lite"))) == ["lite:bob", "lite", "lite:alice"]
+
+
+def test_key_that_is_not_listed_has_no_status(world: _World) -> None:
+    """The list decides who exists: an unknown alias gives no status, before a poll and after."""
+
+    async def work() -> list[GatewayStatus]:
+        fleet = world.fleet()
+        assert fleet.last("lite:nobody") is None
+        return await _ask(fleet, "lite:nobody")
+
+    assert _run(work()) == []
+    assert world.polls == 1
+
+
+@pytest.mark.parametrize("provider_id", ["nobody", "nobody:alice", "plain:alice", "plain:", ":alice", ":", ""])
+def test_ids_that_no_list_can_have(world: _World, provider_id: str) -> None:
+    """An id of an unknown gateway, or of a key of one that lists none, is KeyError and polls nobody."""
+
+    async def work() -> None:
+        fleet = world.fleet(world.member(), world.member("plain"))
+        assert not fleet.answers_for(provider_id)
+        with pytest.raises(KeyError):
+            await _ask(fleet, "lite", provider_id)
+        with pytest.raises(KeyError):
+            fleet.last(provider_id)
+
+    _run(work())
+    assert world.polls == 0
+
+
+def test_known_ids_follow_the_config(world: _World) -> None:
+    """All ids come in the order of the config, keys after the gateway that lists them."""
+
+    async def work() -> tuple[list[str], list[str]]:
+        fleet = world.fleet(world.member("a"), world.member(), world.member("b"))
+        before = fleet.ids()
+        await _ask(fleet, "b", "lite", "a")
+        return before, fleet.ids()
+
+    assert _run(work()) == (["a", "lite", "b"], ["a", "lite", "lite:alice", "lite:bob", "b"])
+
+
+def test_last_shows_a_key_without_polling(world: _World) -> None:
+    """The last status of a key can be looked at without a request."""
+
+    async def work() -> tuple[GatewayStatus, GatewayStatus | None]:
+        fleet = world.fleet()
+        (shown,) = await _ask(fleet, "lite:bob")
+        return shown, fleet.last("lite:bob")
+
+    shown, last = _run(work())
+    assert last == shown
+    assert world.polls == 1
+
+
+def test_invented_bucket_names_of_a_key_come_to_an_end(world: _World) -> None:
+    """Each key has a bound of its own for bucket names; one that invents them costs the others nothing."""
+
+    async def work() -> list[list[GatewayStatus]]:
+        fleet, shown = world.fleet(world.member(max_buckets=1)), []
+        for poll in range(6):
+            world.keys = [_key("alice"), _key("bob", bucket=f"bucket {poll}")]
+            shown.append(await _ask(fleet))
+        return shown
+
+    *_, (_, _, fifth), (_, alice, bob) = _run(work())
+    assert (len(fifth.quota.buckets), fifth.reading.outcome.dropped) == (1, ())  # type: ignore[union-attr]  # a quota
+    assert _used(alice) == 25.0
+    assert bob.quota is not None
+    assert bob.quota.buckets == ()
+    assert [(dropped.problem, dropped.count) for dropped in bob.quota.dropped] == [(Problem.TOO_MANY, 1)]
+
+
+def test_reload_keeps_keys_of_an_unchanged_gateway(world: _World) -> None:
+    """After a reload the keys are known as before, also when their gateway has just begun to fail."""
+
+    async def work() -> tuple[list[GatewayStatus], list[str], list[GatewayStatus]]:
+        old = world.fleet(world.member(stale_for="5m"))
+        before = await _ask(old)
+        new = world.fleet(world.member(stale_for="5m"))
+        new.inherit(old)
+        ids = new.ids()
+        world.response = httpx.Response(500)
+        return before, ids, await _ask(new)
+
+    before, ids, after = _run(work())
+    assert ids == _ids(before) == _ids(after)
+    assert set(_reasons(after).values()) == {Reason.SERVER_ERROR}
+    assert [(_used(status), status.polls) for status in after[1:]] == [(50.0, 2), (25.0, 2)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda gateway: replace(gateway, settings=gateway.settings.model_copy(update={"timeout": 1.0})),
+        lambda gateway: replace(gateway, url="https://elsewhere.example/keys"),
+    ],
+    ids=["settings", "url"],
+)
+def test_reload_forgets_keys_of_a_changed_gateway(world: _World, change: Callable[[Gateway], Gateway]) -> None:
+    """A gateway that is read another way now may list other keys: those of before are not shown."""
+
+    async def work() -> list[str]:
+        member = world.member()
+        old = world.fleet(member)
+        await _ask(old)
+        new = world.fleet(replace(member, gateway=change(member.gateway)))
+        new.inherit(old)
+        return new.ids()
+
+    assert _run(work()) == ["lite"]
+
+
+def test_new_management_key_reads_the_list_at_once(world: _World) -> None:
+    """A rotated management key ends the reuse of the list."""
+
+    async def work() -> None:
+        fleet = world.fleet(world.member(min_interval=600.0))
+        await _ask(fleet)
+        world.key = "sk-rotated"
+        await _ask(fleet, "lite:bob")
+
+    _run(work())
+    assert world.polls == 2
+
+
+def test_overlapping_scrapes_see_whole_lists(world: _World) -> None:
+    """While one scrape goes through thousands of keys, another's new list does not change what it shows."""
+    many = [_key(f"key-{number:04}") for number in range(1000)]
+
+    async def work() -> tuple[list[GatewayStatus], list[GatewayStatus]]:
+        fleet = world.fleet(world.member(min_interval=600.0))
+        world.keys = many
+        await _ask(fleet)
+        first = asyncio.ensure_future(_ask(fleet))
+        await asyncio.sleep(0)
+        world.keys, world.key = [], "sk-rotated"
+        second = await _ask(fleet)
+        return await first, second
+
+    first, second = _run(work())
+    assert len(first) == 1001
+    assert len(second) == 1
+
+
+def test_thousands_of_keys_leave_the_loop_its_turns(world: _World) -> None:
+    """Showing thousands of keys of a list is done in many small parts, between which others are served."""
+    world.keys = [_key(f"key-{number:04}") for number in range(3000)]
+
+    async def work() -> tuple[int, int]:
+        fleet = world.fleet(world.member(min_interval=600.0))
+        await _ask(fleet)
+        turns = 0
+        asking = asyncio.ensure_future(_ask(fleet))
+        while not asking.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return len(asking.result()), turns
+
+    statuses, turns = _run(work())
+    assert statuses == 3001
+    assert turns >= 15
