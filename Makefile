@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit integration wheel bench format schema clean
+.PHONY: demo test lint types unit integration wheel bench bench-mapping format schema presets-page clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/quota-exporter demo
@@ -31,12 +31,19 @@ wheel: $(VENV)/.developer
 bench: $(VENV)/.developer
 	$(BIN)/python -m tests.bench
 
+# prints what mapping one reply costs
+bench-mapping: $(VENV)/.developer
+	$(BIN)/python -m tests.bench.mapping
+
 format: $(VENV)/.developer
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 schema: $(VENV)/.installed
 	$(BIN)/quota-exporter schema > deploy/examples/quota-exporter.schema.json
+
+presets-page: $(VENV)/.installed
+	$(BIN)/quota-exporter presets --format markdown > docs/presets.md
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,18 +1,18 @@
-"""The bundled demo's three fake gateways on loopback."""
+"""The bundled demo's fake gateways on loopback."""
 
 from __future__ import annotations
 
 import asyncio
+import calendar
 import math
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -35,6 +35,19 @@ _LAB_MONEY = 200.0
 # No divisor of the usual scrape intervals: a Prometheus that scrapes each minute meets the outage as well.
 _LAB_OUTAGE_EVERY = 70
 _LAB_OUTAGE = 10
+_COSTHELM_LIMIT = 40_000.0
+
+COSTHELM_MAPPING = """\
+path: /limits
+buckets:
+  - kind: cost
+    currency: USD
+    limit: limit_usd
+    used: spent_usd
+    remaining: remaining_usd
+    window: period
+    resets_at: plus(period_start, period)
+"""
 
 
 def campus_reply(now: float, started: float) -> Reply:
@@ -106,6 +119,21 @@ def lab_fails(now: float, started: float) -> bool:
     return (now - started) % _LAB_OUTAGE_EVERY >= _LAB_OUTAGE_EVERY - _LAB_OUTAGE
 
 
+def costhelm_reply(now: float, _started: float) -> Reply:
+    """USD in a shape that no preset reads: three quarters of a monthly limit are spent evenly over the UTC month."""
+    moment = datetime.fromtimestamp(now, UTC)
+    first = datetime(moment.year, moment.month, 1, tzinfo=UTC)
+    days = calendar.monthrange(moment.year, moment.month)[1]
+    spent = round(0.75 * _COSTHELM_LIMIT * (now - first.timestamp()) / (days * _DAY), 2)
+    return {
+        "limit_usd": _COSTHELM_LIMIT,
+        "spent_usd": spent,
+        "remaining_usd": round(_COSTHELM_LIMIT - spent, 2),
+        "period_start": _rfc3339(first),
+        "period": "monthly",
+    }
+
+
 def _never_fails(_now: float, _started: float) -> bool:
     return False
 
@@ -114,8 +142,8 @@ def _never_fails(_now: float, _started: float) -> bool:
 class FakeGateway:
     """One bundled gateway: what it is called, what it wants and what it answers.
 
-    `reply` and `fails` take the time now and the time when the demo began, both in Unix seconds. `thresholds`
-    is YAML for the config, `about` a line for people.
+    `reply` and `fails` take the time now and the time when the demo began, both in Unix seconds. `thresholds` and
+    `own_mapping`, for a gateway that no preset reads, are YAML for the config, `about` is a line for people.
     """
 
     provider_id: str
@@ -129,6 +157,7 @@ class FakeGateway:
     about: str
     reply: Callable[[float, float], Reply]
     fails: Callable[[float, float], bool] = _never_fails
+    own_mapping: str = ""
 
 
 GATEWAYS = (
@@ -168,6 +197,19 @@ GATEWAYS = (
         about="EUR, nearly exhausted; answers 503 for 10 of every 70 seconds",
         reply=lab_reply,
         fails=lab_fails,
+    ),
+    FakeGateway(
+        provider_id="costhelm",
+        label="CostHelm",
+        owner="finance",
+        mapping="costhelm",
+        base_path="/v1",
+        quota_path="/limits",
+        api_key="demo-costhelm-key",
+        thresholds="{warning: 0.2, critical: 0.05}",
+        about="USD of the month, read by a mapping of the config",
+        reply=costhelm_reply,
+        own_mapping=COSTHELM_MAPPING,
     ),
 )
 
@@ -210,51 +252,6 @@ async def fake_gateways(wall: Callable[[], float] = time.time) -> AsyncIterator[
             await asyncio.gather(*tasks)
 
 
-def demo_config(base_urls: Mapping[str, str]) -> str:
-    """Return the YAML config of an exporter that watches the gateways at these base URLs, by provider id."""
-    entries = "".join(
-        f"  - provider_id: {gateway.provider_id}\n"
-        f"    base_url: {base_urls[gateway.provider_id]}\n"
-        f"    mapping: {gateway.mapping}\n"
-        f"    label: {gateway.label}\n"
-        f"    owner: {gateway.owner}\n"
-        f"    api_key: {gateway.api_key}\n"
-        f"    thresholds: {gateway.thresholds}\n"
-        for gateway in GATEWAYS
-    )
-    return f"# The gateways and keys are the demo's own: no secrets here.\nopencode: off\ngateways:\n{entries}"
-
-
-def first_words(base_urls: Mapping[str, str], exporter_url: str) -> str:
-    """Return what the demo prints when it is up: what runs where, and what to do with it."""
-    exporter_url = exporter_url.rstrip("/")
-    gateways = "\n".join(
-        f"  {gateway.provider_id:<16} {base_urls[gateway.provider_id]:<32} {gateway.about}" for gateway in GATEWAYS
-    )
-    first = GATEWAYS[0]
-    return f"""\
-The exporter watches three fake gateways; all of it runs on this machine only, until Ctrl+C.
-
-  {exporter_url + "/":<36} start here
-  {exporter_url + "/quota_status":<36} each gateway: where its key came from, what it answered
-  {exporter_url + "/metrics":<36} what Prometheus reads
-
-{gateways}
-
-Watch a quota shrink, and ask the gateway itself:
-
-  curl -s {exporter_url}/metrics | grep ^llm_quota_remaining
-  curl -s -H "Authorization: Bearer {first.api_key}" {base_urls[first.provider_id]}{first.quota_path}
-
-For the scrape_configs of your Prometheus:
-
-  - job_name: quota-exporter
-    scrape_interval: 5s
-    static_configs:
-      - targets: ["{urlsplit(exporter_url).netloc}"]
-"""
-
-
 def _window(now: float, started: float, length: int) -> tuple[float, str]:
     """How much of the current window has passed (0 to 1), and when it ends in RFC 3339.
 
@@ -264,7 +261,11 @@ def _window(now: float, started: float, length: int) -> tuple[float, str]:
     first = math.floor(started) - length // 10
     number, passed = divmod(now - first, length)
     ends_at = first + (int(number) + 1) * length
-    return passed / length, datetime.fromtimestamp(ends_at, UTC).isoformat().replace("+00:00", "Z")
+    return passed / length, _rfc3339(datetime.fromtimestamp(ends_at, UTC))
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _error(status: HTTPStatus, message: str) -> Response:

@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from quota_exporter.cli import main
 from quota_exporter.config import read_config
-from quota_exporter.demo_gateways import demo_config, fake_gateways
+from quota_exporter.demo import demo_config
+from quota_exporter.demo_gateways import fake_gateways
 from quota_exporter.files import FileReader
 from quota_exporter.jsonc import parse_jsonc
 from quota_exporter.mapping import map_reply
-from quota_exporter.mapping_language import load_preset, preset_names
 from quota_exporter.metrics import FAMILIES
 from quota_exporter.opencode import OpenCode, OpenCodePaths
+from quota_exporter.presets import load_preset, preset_names
 from quota_exporter.quota import Quota
 from quota_exporter.roster import build_roster
 from quota_exporter.schema import config_schema
@@ -104,18 +106,35 @@ def test_commands_run(command: str, environ: dict[str, str], tmp_path: Path) -> 
     assert program == "quota-exporter"
     if ">" in arguments:
         arguments = arguments[: arguments.index(">")]
+    status, _ = run_in_demo(arguments, environ, tmp_path)
+    assert status == 0
 
-    async def run() -> int:
+
+def run_in_demo(arguments: list[str], environ: dict[str, str], folder: Path) -> tuple[int, str]:
+    """Exit status and output of a command, run where the demo's config and a saved reply are."""
+
+    async def run() -> tuple[int, str]:
         async with fake_gateways() as base_urls:
-            (tmp_path / "quota-exporter.yml").write_text(demo_config(base_urls), encoding="utf-8")
+            (folder / "quota-exporter.yml").write_text(demo_config(base_urls), encoding="utf-8")
+            (folder / "reply.json").write_text(next(blocks("json reply"))[1], encoding="utf-8")
             process = await asyncio.create_subprocess_exec(
-                *exporter_command(*arguments), cwd=tmp_path, env=environ, stdout=subprocess.PIPE
+                *exporter_command(*arguments), cwd=folder, env=environ, stdout=subprocess.PIPE
             )
-            await process.communicate()
+            output, _ = await process.communicate()
             assert process.returncode is not None
-            return process.returncode
+            return process.returncode, output.decode()
 
-    assert asyncio.run(run()) == 0
+    return asyncio.run(run())
+
+
+def test_explain_prints_what_is_shown_of_it(environ: dict[str, str], tmp_path: Path) -> None:
+    """The excerpt of `explain` in docs/mappings.md is what the command prints for the reply that stands above it."""
+    (where, excerpt), *_ = blocks("text explain")
+    status, output = run_in_demo(["explain", "costhelm", "--reply", "reply.json", "--values"], environ, tmp_path)
+
+    assert (where.partition(":")[0], status) == ("mappings.md", 0)
+    lines = "\n".join(line.rstrip() for line in output.splitlines())
+    assert excerpt in f"{lines}\n"
 
 
 def test_readme_lists_every_metric() -> None:
@@ -136,9 +155,18 @@ def test_readme_lists_every_label() -> None:
     assert labels == {family.name: set(family.labels) - {"provider_id", "key_source"} for family in FAMILIES}
 
 
-def test_readme_lists_every_mapping() -> None:
-    """The README names each built-in mapping."""
-    assert set(preset_names()) <= table_names(ROOT / "README.md", "Watch your own gateways")
+def test_presets_page_lists_every_preset() -> None:
+    """docs/presets.md has every preset in its table, and the README names only such that there are."""
+    page = (ROOT / "docs" / "presets.md").read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^\| \[`([^`]+)`\]", page) == list(preset_names())
+    named = table_names(ROOT / "README.md", "Watch your own gateways")
+    assert {"neutral", "litellm", "openrouter"} <= named <= set(preset_names())
+
+
+def test_readme_lists_every_command() -> None:
+    """The README's table of commands holds every command of the command line, and no other."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Commands\n")[1].split("\n## ")[0]
+    assert set(re.findall(r"(?m)^\| `([a-z]+)", section)) == set(main.commands)
 
 
 def test_configuration_lists_every_key() -> None:

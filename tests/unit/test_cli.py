@@ -101,22 +101,26 @@ def value_of(families: dict[str, Any], name: str, **labels: str) -> float | None
     return found[0] if found else None
 
 
+COMMANDS = ["serve", "check", "poll", "status", "explain", "guess", "presets", "contract", "schema", "demo"]
+
+
 class TestHelp:
     """What the program says of itself."""
 
     def test_there_are_these_commands_and_no_other(self) -> None:
         """The commands are the documented ones: what is printed exists, and nothing is hidden."""
-        assert set(cli.main.commands) == {"serve", "check", "poll", "status", "schema", "demo"}
+        assert list(cli.main.commands) == COMMANDS
         assert not [name for name, command in cli.main.commands.items() if command.hidden]
 
     @pytest.mark.parametrize("arguments", [("--help",), ("-h",)])
     def test_help_lists_every_command(self, run: RunCli, arguments: tuple[str, ...]) -> None:
-        """--help names each command with a line on what it is for, and says what runs without one."""
+        """--help names each command with a whole line on what it is for, those first that come first in use."""
         result = run(*arguments)
         assert result.exit_code == 0
-        for name in cli.main.commands:
-            (line,) = [line for line in result.stdout.splitlines() if line.startswith(f"  {name} ")]
-            assert len(line.split()) > 2
+        listed = result.stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+        assert [line.split()[0] for line in listed] == COMMANDS
+        assert all(len(line) < 80 and len(line.split()) > 2 and line.endswith(".") for line in listed)
+        assert not [line for line in listed if line.endswith("...")]
         assert "Without a command `serve` runs" in result.stdout
 
     def test_version(self, run: RunCli) -> None:
@@ -156,7 +160,7 @@ class TestHelp:
         text = " ".join(run("serve", "--help").stdout.split())
         assert "A DURATION is a number with its unit, such as 500ms, 10s or 1m30s." in text
 
-    @pytest.mark.parametrize("command", ["check", "poll", "status", "schema", "demo"])
+    @pytest.mark.parametrize("command", COMMANDS)
     def test_every_command_explains_itself(self, run: RunCli, command: str) -> None:
         """Each command has help, and each of its flags a text."""
         assert run(command, "--help").exit_code == 0
@@ -299,7 +303,9 @@ class TestUnusableConfig:
         result = run(*command)
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.startswith("No gateway is configured: there is no quota-exporter.yml and no /etc/")
-        assert "  quota-exporter demo  " in result.stderr
+        named = {line.split()[1] for line in result.stderr.splitlines() if line.startswith("  quota-exporter ")}
+        assert named == {"demo", "guess", "schema"}
+        assert named < set(cli.main.commands)
         assert "provider_id: campus" in result.stderr
 
     def test_a_config_without_gateways(self, run: RunCli, command: tuple[str, ...]) -> None:
@@ -526,7 +532,18 @@ class TestPoll:
         assert (result.exit_code, result.stderr) == (1, "")
         campus, keyless = json.loads(result.stdout)
         assert set(campus) == {
-            *("provider_id", "label", "owner", "mapping", "base_url", "url", "configured_at", "notes"),
+            *(
+                "provider_id",
+                "parent",
+                "label",
+                "owner",
+                "mapping",
+                "base_url",
+                "url",
+                "urls",
+                "configured_at",
+                "notes",
+            ),
             *("key_source", "checked", "min_interval_seconds", "reading", "quota", "last_success"),
         }
         assert campus["provider_id"] == "campus"

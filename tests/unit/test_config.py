@@ -12,9 +12,12 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from quota_exporter import config as config_module
+from quota_exporter.bucket_language import BucketRule, Unlimited
 from quota_exporter.config import Config, config_files, find_config, read_config
 from quota_exporter.files import FileReader
-from quota_exporter.settings import Auth, GatewayDefaults, GatewaySettings, Options, Threshold, Thresholds, Tls
+from quota_exporter.mapping_language import ChildrenRule, ReplyMapping
+from quota_exporter.request_language import Auth, Pages, Request
+from quota_exporter.settings import GatewayDefaults, GatewaySettings, Options, Threshold, Thresholds, Tls
 
 DURATION = "is not a duration; write a number with its unit, such as 10s, 1m30s or 500ms"
 EMPTY = "is empty; give it a value or remove it"
@@ -32,7 +35,6 @@ OWN_HEADER = "is a header that the exporter sets itself; choose another one"
 NO_HEADER = "is not a header name; write letters, digits and dashes, such as X-Team"
 HEADER_TEXT = "must be printable ASCII on one line, without spaces around it"
 HEADER_FORM = "give either the value or `file`, the file that holds it"
-KEY_HEADER = "is the header that auth.header gives to the API key; choose another one"
 HEADER_AGAIN = "is X-Team once more, for headers ignore case; keep one of them"
 NO_SPACE = "has no space after its colon; write one between the key and the value"
 KEY_AS_VARIABLE = "looks like a key itself; put it into a variable and name that here, as in CAMPUS_API_KEY"
@@ -44,7 +46,7 @@ NO_ADDRESS = "is not a valid IP address; write four decimal numbers or an IPv6 a
 ORDER = "the critical {0} must not be above the warning {0}"
 ITSELF = "matches this file itself; keep the lists of gateways elsewhere, as in conf.d/*.yml"
 TLS_KEYS = "ca_file, cert_file, insecure_skip_verify, key_file, min_version, server_name"
-OPTIONS = "defaults, enabled_providers, gateway_files, gateways, opencode, origins"
+OPTIONS = "defaults, enabled_providers, gateway_files, gateways, mappings, opencode, origins"
 LABEL = "must be at most 64 printable characters"
 SHORT_THRESHOLD = "must be a number without quotes, or a map such as {ratio: <number>}"
 SHORT_ORIGIN = "must be a number without quotes, or a map such as {max_concurrency: <number>}"
@@ -141,7 +143,6 @@ def gateway(*lines: str) -> str:
         ("headers: {X Team: a}", f'headers["X Team"]: {NO_HEADER}'),
         ("headers: {content-length: a}", f"headers.content-length: {OWN_HEADER}"),
         ("headers: {X-Team: a, x-team: b}", f"headers.x-team: {HEADER_AGAIN}"),
-        ("headers: {authorization: a}", f"headers.authorization: {KEY_HEADER}"),
         ("tls:", f"tls: {EMPTY}"),
         ("tls: {cert_file: a.pem}", "tls.cert_file: comes with key_file; give both"),
         ("tls: {key_file: a.pem}", "tls.key_file: comes with cert_file; give both"),
@@ -430,7 +431,7 @@ def test_all_problems_of_a_file_are_found_in_one_run(load: Write) -> None:
         "    base_url: ftp://h\n"
         "    api_key: a\n"
         "    api_key_env: B\n"
-        "    headers: {Authorization: c}\n"
+        "    headers: {Host: c}\n"
         "    tls: {cert_file: d}\n"
         "  - {}\n"
         "  - provider_id: lab\n"
@@ -447,7 +448,7 @@ def test_all_problems_of_a_file_are_found_in_one_run(load: Write) -> None:
         "c.yml:5: gateways[0].timout: unknown key; did you mean `timeout`?",
         f"c.yml:6: gateways[0].base_url: {URL_SCHEME}",
         "c.yml:7: gateways[0].api_key: api_key_env names the API key already; keep one of api_key_env and api_key",
-        (f"c.yml:9: gateways[0].headers.Authorization: {KEY_HEADER}"),
+        f"c.yml:9: gateways[0].headers.Host: {OWN_HEADER}",
     ]
     named = [entry for entry in config.entries if entry.is_named]
     assert [entry.settings.provider_id for entry in named] == ["campus", "lab"]
@@ -585,13 +586,14 @@ def test_the_defaults_are_those_of_the_documentation(load: Write) -> None:
 
     assert (campus.mapping, campus.quota_path, campus.label, campus.owner) == ("neutral", None, None, "")
     assert (campus.timeout, campus.min_interval, campus.stale_for, campus.max_buckets) == (9.0, None, 0.0, 20)
-    assert campus.auth == Auth(header="Authorization", scheme="Bearer")
+    assert (campus.auth, campus.currency, campus.units, campus.max_children) == (None, None, {}, None)
     assert campus.tls == Tls()
     assert not campus.tls.insecure_skip_verify
     assert campus.tls.min_version == "TLS12"
     assert (campus.headers, campus.proxy_url, campus.allow_http) == ({}, None, False)
     assert campus.thresholds == Thresholds(warning=Threshold(ratio=0.2), critical=Threshold(ratio=0.05))
     assert Options().origins.concurrency_of("https://h:443") == 20
+    assert Options().mappings == {}
     assert (Options().opencode, Options().enabled_providers) == ("auto", None)
 
 
@@ -607,6 +609,9 @@ def test_every_key_reaches_the_settings(load: Write, tmp_path: Path) -> None:
             "min_interval: 500ms",
             "stale_for: 2h",
             "max_buckets: 7",
+            "max_children: 50",
+            "currency: EUR",
+            "units: {quota: 250000}",
             "api_key_file: keys/campus",
             "auth: {header: X-Api-Key, scheme: ''}",
             "headers: {X-Team: ml, X-Token: {file: /run/token}}",
@@ -622,6 +627,7 @@ def test_every_key_reaches_the_settings(load: Write, tmp_path: Path) -> None:
     assert told(campus) == []
     assert (got.mapping, got.quota_path, got.label, got.owner) == ("openrouter", "/usage/quota", "no", "ml-platform")
     assert (got.timeout, got.min_interval, got.stale_for, got.max_buckets) == (90.0, 0.5, 7200.0, 7)
+    assert (got.max_children, got.currency, got.units) == (50, "EUR", {"quota": 250000.0})
     assert got.api_key_file == tmp_path / "keys" / "campus"
     assert got.auth == Auth(header="X-Api-Key", scheme="")
     team, token = got.headers["X-Team"], got.headers["X-Token"]
@@ -672,18 +678,65 @@ def test_a_wrong_default_leaves_the_others_in_force(load: Write) -> None:
     assert config.entries[0].settings.allow_http
 
 
+COSTHELM = """\
+mappings:
+  costhelm:
+    path: /limits
+    buckets:
+      - {kind: cost, currency: USD, limit: limit_usd, used: spent_usd, window: period}
+"""
+
+
+def test_own_mappings_are_named_by_their_key(load: Write) -> None:
+    """The key is the name; written inside once more it has to be the same."""
+    inside = COSTHELM.replace("    path", "    name: costhelm\n    path")
+    for text in (COSTHELM, inside):
+        config = load(text)
+        assert told(config) == []
+        assert {key: mapping.name for key, mapping in config.options.mappings.items()} == {"costhelm": "costhelm"}
+
+    assert told(load(inside.replace("name: costhelm", "name: other"))) == [
+        "c.yml:3: mappings.costhelm.name: is another name than the key above it; remove it, or make both the same"
+    ]
+
+
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("before", "after", "problem"),
     [
-        ("defaults: {headers: {X-Key: a}}\ngateways:\n- {provider_id: a, auth: {header: x-key}}", "1: defaults"),
-        ("defaults: {auth: {header: x-key}}\ngateways:\n- {provider_id: a, headers: {X-Key: a}}", "3: gateways[0]"),
+        (
+            "limit: limit_usd",
+            "limit: 'a b'",
+            "5: mappings.costhelm.buckets[0].limit: is not valid JMESPath at character 3: unexpected 'b'",
+        ),
+        ("used: spent_usd", "usd: spent_usd", "5: mappings.costhelm.buckets[0].usd: unknown key; did you mean `used`?"),
+        ("currency: USD, ", "", "5: mappings.costhelm.buckets[0].currency: is needed by buckets of kind cost"),
+        ("path: /limits", "path: limits", f"3: mappings.costhelm.path: {PATH}"),
+        ("costhelm:", "Cost_Helm:", "2: mappings.Cost_Helm: must be 1 to 64 lower-case letters, digits or dashes"),
     ],
 )
-def test_a_header_clash_between_a_gateway_and_the_defaults_is_found(load: Write, text: str, place: str) -> None:
-    """Merged settings are checked too: an extra header never takes the place of the key."""
-    problem = KEY_HEADER
+def test_a_wrong_mapping_is_told_where_it_stands(load: Write, before: str, after: str, problem: str) -> None:
+    """File, line and dotted key lead to the field, the position to the place in its expression."""
+    (told_once,) = told(load(COSTHELM.replace(before, after)))
 
-    assert told(load(text)) == [f"c.yml:{place}.headers.X-Key: {problem}"]
+    assert told_once.startswith(f"c.yml:{problem}")
+
+
+def test_all_problems_of_a_mapping_are_told_at_once(load: Write) -> None:
+    """What is wrong in one bucket hides neither the other bucket's problems nor those of the requests."""
+    text = (
+        "mappings:\n"
+        "  mine:\n"
+        "    requests: [{path: quota}]\n"
+        "    buckets:\n"
+        "      - {kind: tokens, limit: 'a['}\n"
+        "      - {kind: gold, limit: b}\n"
+    )
+
+    assert [line.partition(": ")[2].partition(":")[0] for line in told(load(text))] == [
+        "mappings.mine.requests[0].path",
+        "mappings.mine.buckets[0].limit",
+        "mappings.mine.buckets[1].kind",
+    ]
 
 
 def test_limits_of_single_origins_go_by_scheme_host_and_port(load: Write) -> None:
@@ -726,7 +779,6 @@ CANARY = "sk-canary-4f9a1c7be2d84c55a0e3"
         [f"headers: {{X-Key: '{CANARY} '}}"],
         [f"headers: {{X-Key: [{CANARY}]}}"],
         [f"headers: {{X-Key: {CANARY}, Host: {CANARY}}}"],
-        [f"headers: {{Authorization: {CANARY}}}"],
         [f"headers: {{X-Key: {{value: {CANARY}, file: x}}}}"],
         [f"auth: {{scheme: 'Bearer {CANARY}'}}"],
         [f"auth: Bearer {CANARY}"],
@@ -775,6 +827,10 @@ JARGON = re.compile(
     r"Input should|pydantic|type=|[Vv]alue error|validation error|valid (?:dictionary|string|list|integer)|instance of"
     r"|NoneType|SecretStr|unable to|input_|has a wrong value|\bgreater than or equal\b"
 )
+WORDS = re.compile(
+    r"(?:must|is|has|holds|starts|comes|unknown|give|names|matches|the|api_key|needs|belongs|goes|compares|stands|says"
+    r"|null_limit|never|makes|argument)\b"
+)
 TEXTS = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=12)
 KEYS = [f"{owner}{key}" for owner in ("gateways[0].", "defaults.") for key in GatewayDefaults.model_fields] + [
     *(f"gateways[0].{key}" for key in sorted(set(GatewaySettings.model_fields) - set(GatewayDefaults.model_fields))),
@@ -783,6 +839,8 @@ KEYS = [f"{owner}{key}" for owner in ("gateways[0].", "defaults.") for key in Ga
 ]
 INNER = [
     *Tls.model_fields, *Auth.model_fields, *Thresholds.model_fields, *Threshold.model_fields,
+    *ReplyMapping.model_fields, *BucketRule.model_fields, *ChildrenRule.model_fields, *Request.model_fields,
+    *Pages.model_fields, *Unlimited.model_fields,
     "file", "value", "max_concurrency", "per_origin", "https://h", "X-Team", "campus",
 ]  # fmt: skip
 VALUES = st.recursive(
@@ -798,6 +856,11 @@ VALUES = st.recursive(
 @example(key="gateways[0].max_buckets", value=10**400)
 @example(key="gateways[0].headers", value={"": "x", "X": {"value": None, "file": None}})
 @example(key="origins", value={"per_origin": {"https://h": None}})
+@example(key="mappings", value={"campus": {"buckets": [{"kind": "tokens"}]}})
+@example(key="mappings", value={"campus": {"buckets": [], "children": None}})
+@example(key="mappings", value={"campus": {"buckets": [{"kind": "tokens", "limit": 10**400}]}})
+@example(key="mappings", value={"campus": {"requests": [{"pages": {"size": 0}, "method": "PUT", "query": {"a": 1.5}}]}})
+@example(key="gateways[0].units", value={"quota": 0})
 @example(key="gateways", value=[[], None, {"provider_id": None}])
 def test_whatever_stands_in_the_file_the_problem_is_told_for_people(
     tmp_path_factory: pytest.TempPathFactory, key: str, value: Any
@@ -818,4 +881,4 @@ def test_whatever_stands_in_the_file_the_problem_is_told_for_people(
         assert not JARGON.search(problem.message)
         assert "\n" not in str(problem)
         assert str(problem).startswith(f"{path}:3: {key}")
-        assert re.match(r"(?:must|is|has|holds|starts|comes|unknown|give|names|matches|the|api_key)\b", problem.message)
+        assert WORDS.match(problem.message)

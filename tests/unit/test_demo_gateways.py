@@ -12,21 +12,30 @@ from hypothesis import given, strategies as st
 
 from quota_exporter import demo_gateways as demo
 from quota_exporter.config import read_config
+from quota_exporter.demo import demo_config, first_words
+from quota_exporter.document import parse_yaml
 from quota_exporter.files import FileReader
 from quota_exporter.mapping import map_reply
-from quota_exporter.mapping_language import load_preset
+from quota_exporter.mapping_language import ReplyMapping, load_mapping
+from quota_exporter.presets import load_preset
 from quota_exporter.quota import Bucket, Kind, Quota
 
 STARTED = 1_780_000_000.25  # 2026-05-28 20:26:40 UTC
-CAMPUS, OPENROUTER, LAB = demo.GATEWAYS
+CAMPUS, OPENROUTER, LAB, COSTHELM = demo.GATEWAYS
 MIDNIGHT = 1_780_012_800.0  # 2026-05-29 00:00:00 UTC
 
 moments = st.floats(min_value=0, max_value=3 * 86_400).map(lambda passed: STARTED + passed)
 
 
+def mapping_of(gateway: demo.FakeGateway) -> ReplyMapping:
+    if gateway.own_mapping:
+        return load_mapping(parse_yaml(gateway.own_mapping, Path("own.yml")))
+    return load_preset(gateway.mapping)
+
+
 def quota_of(gateway: demo.FakeGateway, now: float) -> Quota:
     outcome = map_reply(
-        load_preset(gateway.mapping),
+        mapping_of(gateway),
         gateway.reply(now, STARTED),
         http_status=200,
         secrets=(gateway.api_key,),
@@ -44,7 +53,7 @@ def bucket_of(gateway: demo.FakeGateway, kind: Kind, now: float) -> Bucket:
 @pytest.mark.parametrize("gateway", demo.GATEWAYS, ids=lambda gateway: gateway.provider_id)
 @given(now=moments)
 def test_every_reply_maps_without_a_loss(gateway: demo.FakeGateway, now: float) -> None:
-    """At any time the gateway's preset reads the reply, drops nothing and finds amounts that add up."""
+    """At any time the gateway's mapping reads the reply, drops nothing and finds amounts that add up."""
     quota = quota_of(gateway, now)
 
     assert quota.dropped == ()
@@ -156,6 +165,33 @@ def test_lab_outage_is_met_by_any_usual_scrape_interval(interval: int) -> None:
         assert met == {True, False}
 
 
+@given(now=moments)
+def test_costhelm_has_the_reply_of_the_documentation(now: float) -> None:
+    """The fourth gateway answers with exactly the members that docs/mappings.md maps, at its month's budget."""
+    reply = demo.costhelm_reply(now, STARTED)
+
+    assert set(reply) == {"limit_usd", "spent_usd", "remaining_usd", "period_start", "period"}
+    assert reply["period"] == "monthly"
+    (bucket,) = quota_of(COSTHELM, now).buckets
+    assert (bucket.kind, bucket.currency, bucket.limit) == (Kind.COST, "USD", 40_000)
+
+
+def test_costhelm_spends_by_the_month() -> None:
+    """What is used grows within seconds, is three quarters at the end of the UTC month, and 0 at the next."""
+    june = 1_780_272_000.0  # 2026-06-01 00:00:00 UTC
+    first, later, last, june_first = (
+        bucket_of(COSTHELM, Kind.COST, now) for now in (STARTED, STARTED + 5, june - 1, june)
+    )
+
+    assert first.used is not None
+    assert later.used is not None
+    assert later.used > first.used
+    assert last.used == pytest.approx(30_000, abs=0.02)
+    assert (june_first.used, june_first.remaining) == (0, 40_000)
+    assert (first.resets_at, june_first.resets_at) == (june, june + 30 * 86_400)
+    assert (first.window_seconds, june_first.window_seconds) == (31 * 86_400, 30 * 86_400)
+
+
 def answer(gateway: demo.FakeGateway, now: float, headers: dict[str, str]) -> httpx.Response:
     async def ask() -> httpx.Response:
         app = demo.gateway_app(gateway, started=STARTED, wall=lambda: now)
@@ -196,13 +232,13 @@ def test_the_lab_answers_503_in_its_outage() -> None:
     assert response.json() == {"error": {"message": "this demo gateway is out of order for a moment"}}
 
 
-def test_three_gateways_serve_on_loopback_while_the_context_lasts() -> None:
+def test_all_gateways_serve_on_loopback_while_the_context_lasts() -> None:
     """Each gateway answers on a port of its own of 127.0.0.1; afterwards nothing listens there."""
 
     async def visit() -> None:
         async with demo.fake_gateways(wall=lambda: STARTED) as base_urls, httpx.AsyncClient() as client:
-            assert list(base_urls) == ["campus", "openrouter-like", "lab"]
-            assert len({httpx.URL(url).port for url in base_urls.values()}) == 3
+            assert list(base_urls) == ["campus", "openrouter-like", "lab", "costhelm"]
+            assert len({httpx.URL(url).port for url in base_urls.values()}) == 4
             urls = {gateway: base_urls[gateway.provider_id] + gateway.quota_path for gateway in demo.GATEWAYS}
             for gateway, url in urls.items():
                 assert httpx.URL(url).host == "127.0.0.1"
@@ -248,29 +284,32 @@ def test_an_error_inside_ends_the_gateways_and_comes_out_as_it_is() -> None:
 
 
 def test_the_config_is_one_that_the_exporter_accepts(tmp_path: Path) -> None:
-    """The demo's config has no problem, never looks at OpenCode, and names the gateways with key and owner."""
+    """The demo's config has no problem, leaves OpenCode alone, maps one gateway itself, and names keys and owners."""
     urls = {gateway.provider_id: f"http://127.0.0.1:4001{gateway.base_path}" for gateway in demo.GATEWAYS}
     path = tmp_path / "demo.yml"
-    path.write_text(demo.demo_config(urls), encoding="utf-8")
+    path.write_text(demo_config(urls), encoding="utf-8")
     config = read_config(path, FileReader())
 
     assert config.problems == ()
     assert config.options.opencode == "off"
+    assert list(config.options.mappings) == ["costhelm"]
     settings = [entry.settings for entry in config.entries]
     assert {entry.provider_id: entry.base_url for entry in settings} == urls
-    assert [entry.mapping for entry in settings] == ["neutral", "openrouter", "neutral"]
-    assert [entry.owner for entry in settings] == ["ml-platform", "web-team", "vision-lab"]
+    assert [entry.mapping for entry in settings] == ["neutral", "openrouter", "neutral", "costhelm"]
+    assert [entry.owner for entry in settings] == ["ml-platform", "web-team", "vision-lab", "finance"]
     assert [entry.label for entry in settings] == [
         "Campus gateway",
         "Production at OpenRouter",
         "Vision lab",
+        "CostHelm",
     ]
     keys = [entry.api_key.get_secret_value() for entry in settings if entry.api_key is not None]
-    assert keys == ["demo-campus-key", "sk-or-v1-demo-key", "demo-lab-key"]
+    assert keys == ["demo-campus-key", "sk-or-v1-demo-key", "demo-lab-key", "demo-costhelm-key"]
     warnings = [entry.thresholds.warning for entry in settings]
     assert [None if warning is None else (warning.ratio, warning.cost) for warning in warnings] == [
         (0.2, None),
         (0.2, 50),
+        (0.2, None),
         (0.2, None),
     ]
 
@@ -281,7 +320,7 @@ def test_the_first_words_name_everything_there_is_to_see() -> None:
         gateway.provider_id: f"http://127.0.0.1:400{number}{gateway.base_path}"
         for number, gateway in enumerate(demo.GATEWAYS)
     }
-    text = demo.first_words(urls, "http://localhost:9787/")
+    text = first_words(urls, "http://localhost:9787/")
     lines = text.splitlines()
 
     for url in ("http://localhost:9787/", "http://localhost:9787/quota_status", "http://localhost:9787/metrics"):

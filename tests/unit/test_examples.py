@@ -45,12 +45,14 @@ def test_every_commented_key_of_the_example_config_works(tmp_path: Path) -> None
     config = read_config(path, FileReader())
 
     assert config.problems == ()
-    assert [entry.settings.provider_id for entry in config.entries] == ["campus", "openrouter", "lab", "partner"]
+    assert [entry.settings.provider_id for entry in config.entries] == [
+        *("campus", "openrouter", "lab", "costhelm", "proxy", "partner")
+    ]
     content = yaml.safe_load(text)
     used = set(content["defaults"]).union(*content["gateways"])
     assert used == set(GatewaySettings.model_fields)
     assert set(content) == {*Options.model_fields, "gateways"}
-    assert set(content["gateways"][3]["tls"]) == set(Tls.model_fields)
+    assert set(content["gateways"][5]["tls"]) == set(Tls.model_fields)
 
 
 def test_the_example_defaults_are_the_defaults(tmp_path: Path) -> None:

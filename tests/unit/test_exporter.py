@@ -182,6 +182,43 @@ class TestGeneration:
         assert plain.ssl_context is not strict_a.ssl_context
         assert (plain.proxy, proxy.proxy) == (None, "http://proxy.example:3128")
 
+    def test_a_mapping_with_several_origins_uses_the_connections_of_each(self, place: Place, network: Network) -> None:
+        """Requests to another host share that host's connections; the slots are those of the first request's origin."""
+        own = (
+            "opencode: off\norigins: {max_concurrency: 7, per_origin: {'https://b.example': 3}}\n"
+            "mappings:\n"
+            "  two:\n"
+            "    requests: [{id: key, path: /key}, {id: pay, url: 'https://b.example/pay'}]\n"
+            "    buckets: [{kind: tokens, limit: key.tokens.limit, used: pay.tokens.used}]\n"
+            "  away: {requests: [{url: 'https://b.example/pay'}], buckets: [{kind: tokens, used: tokens.used}]}\n"
+        )
+        tls = "tls: {min_version: TLS13}"
+        place.write(
+            entry("both", more="mapping: two"),
+            entry("first"),
+            entry("second", "https://b.example"),
+            "{provider_id: away, mapping: away, api_key: key-of-away}",
+            entry("strict", more=f"mapping: two, {tls}"),
+            more=own,
+        )
+
+        async def poll(exporter: Exporter) -> None:
+            fleet = exporter.generation.fleet
+            statuses = await fleet.statuses(["both", "away"], deadline=None)
+            assert [status.reading.failure for status in statuses] == [None, None]
+            assert [fleet.members[name].slots._value for name in ("both", "second", "away")] == [7, 3, 3]
+            assert fleet.members["both"].slots is fleet.members["first"].slots
+            assert fleet.members["away"].slots is fleet.members["second"].slots
+            assert len(exporter.generation.transports) == 4
+
+        place.run(poll)
+        assert [(transport.route.origin, transport.asked) for transport in network.transports[:2]] == [
+            ("https://a.example:443", ["/v1/key"]),
+            ("https://b.example:443", ["/pay", "/pay"]),
+        ]
+        assert network.routes[2].ssl_context is network.routes[3].ssl_context is not network.routes[0].ssl_context
+        assert all(transport.closed for transport in network.transports)
+
     def test_an_origin_is_pressed_as_hard_as_it_may(self, place: Place, network: Network) -> None:
         """All gateways of an origin share its slots, also over several routes; pools are as large as that."""
         generation = place.generation(

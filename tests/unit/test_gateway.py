@@ -22,9 +22,11 @@ from pydantic import SecretStr
 
 from quota_exporter.credentials import Credential
 from quota_exporter.document import Location
+from quota_exporter.endpoints import request_urls
+from quota_exporter.exchange import MAX_PAUSE_SECONDS, _retry_after
 from quota_exporter.files import FileReader
-from quota_exporter.gateway import MAX_PAUSE_SECONDS, Gateway, _retry_after
-from quota_exporter.mapping_language import load_preset
+from quota_exporter.gateway import Gateway
+from quota_exporter.presets import load_preset
 from quota_exporter.quota import Failure, KeySource, Quota, Reading, Reason
 from quota_exporter.roster import Plan
 from quota_exporter.settings import GatewaySettings
@@ -38,7 +40,9 @@ def _gateway(router: respx.Router, *, mapping: str = "neutral", **settings: Any)
     values = {"provider_id": "campus", "base_url": "https://llm.example.edu/v1"} | settings
     checked = GatewaySettings.model_validate(values)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: the transport is a fake
-    plan = Plan(checked, load_preset(mapping), context, Location(Path("conf.yml"), 1))
+    preset = load_preset(mapping)
+    urls = request_urls(preset, base_url=checked.base_url, quota_path=checked.quota_path)
+    plan = Plan(checked, preset, urls, context, Location(Path("conf.yml"), 1))
     transport = httpx.MockTransport(router.async_handler)
     return Gateway(checked, plan.mapping, plan.url, transport, FileReader(), wall=lambda: _NOW)
 

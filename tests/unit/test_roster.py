@@ -22,6 +22,8 @@ PUBLIC_HTTP = "would send the key unencrypted to a public host; use https:// or 
 ID = "must be 1 to 64 letters, digits, dots, underscores or dashes, a letter or digit first"
 PATH = "must start with exactly one / and hold no space, query or fragment, as in /quota"
 USERINFO = "must not hold a user name or password; use api_key_file, api_key_env or headers"
+NO_MAPPING = "write one of `mappings`, or one that `quota-exporter presets` lists"
+KEY_HEADER = "is the header that carries the API key; choose another one"
 NO_CHECKS = "certificates are not checked; anyone on the way can read the key"
 
 NO_FILE = "matches no file; its gateways are watched once there is one and the config is read again"
@@ -131,7 +133,7 @@ def test_a_key_that_went_astray_is_not_quoted(build: Build, canary: str) -> None
     roster = build(f"enabled_providers: [{canary}]\ngateways:\n  - {{provider_id: a, mapping: {canary}}}\n")
     assert told(roster.errors) == [
         "c.yml:1: enabled_providers[0]: no gateway has the id given here; add it to `gateways`, or remove it here",
-        "c.yml:3: gateways[0].mapping: unknown mapping given here; known: neutral, openrouter",
+        f"c.yml:3: gateways[0].mapping: unknown mapping given here; {NO_MAPPING}",
     ]
 
 
@@ -149,7 +151,7 @@ def test_an_unknown_mapping_is_told_with_the_nearest(build: Build) -> None:
     assert told(roster.errors) == [
         "c.yml:1: defaults.mapping: unknown mapping 'nuetral'; did you mean `neutral`?",
         "c.yml:3: gateways[0].mapping: unknown mapping 'open-router'; did you mean `openrouter`?",
-        "c.yml:4: gateways[1].mapping: unknown mapping 'xyz'; known: neutral, openrouter",
+        f"c.yml:4: gateways[1].mapping: unknown mapping 'xyz'; {NO_MAPPING}",
     ]
 
 
@@ -263,7 +265,7 @@ def test_wrong_tls_files_are_told_where_they_are_named(build: Build, tmp_path: P
             "headers: {Authorization: x, X-A: {file: nofile}, x-a: c}",
             {
                 "headers.x-a: is X-A once more, for headers ignore case; keep one of them",
-                "headers.Authorization: is the header that auth.header gives to the API key; choose another one",
+                "headers.Authorization: is the header that carries the API key; choose another one",
                 "headers.X-A: the file does not exist; the gateway shows no_api_key",
             },
         ),
@@ -271,7 +273,7 @@ def test_wrong_tls_files_are_told_where_they_are_named(build: Build, tmp_path: P
             "headers: {Authorization: x, X-A: {file: nofile}, Host: foo}",
             {
                 "headers.Host: is a header that the exporter sets itself; choose another one",
-                "headers.Authorization: is the header that auth.header gives to the API key; choose another one",
+                "headers.Authorization: is the header that carries the API key; choose another one",
                 "headers.X-A: the file does not exist; the gateway shows no_api_key",
             },
         ),
@@ -591,3 +593,158 @@ def test_a_plan_is_a_value(build: Build) -> None:
     assert isinstance(plan, Plan)
     with pytest.raises(AttributeError):
         plan.notes = ()  # type: ignore[misc]  # that is what is tested
+
+
+OWN = """\
+mappings:
+  costhelm:
+    path: /limits
+    units: {cent: 100}
+    auth: {header: X-Key, scheme: ""}
+    buckets: [{kind: cost, currency: USD, unit: cent, limit: limit, used: used}]
+  elsewhere: {requests: [{url: 'https://other.example/self'}], buckets: [{kind: tokens, used: used}]}
+  nowhere: {buckets: [{kind: tokens, used: used}]}
+  two:
+    requests:
+      - {id: key, path: /key, root: true}
+      - {id: team, path: '/team/{team}', values: {team: key.team}}
+      - {id: wallet, url: 'https://pay.example/wallet'}
+    buckets: [{kind: tokens, used: key.used}]
+"""
+
+
+def test_own_mappings_go_before_presets(build: Build) -> None:
+    """A gateway finds a mapping of the config, also one that has the name of a preset."""
+    shadow = "  neutral: {path: /mine, buckets: [{kind: tokens, used: used}]}\n"
+    gateways = "gateways: [{provider_id: a, base_url: 'https://h', mapping: costhelm}, {provider_id: b, base_url: 'https://h'}]"
+    for text, path in ((OWN, "quota"), (OWN + shadow, "mine")):
+        roster = build(text + gateways)
+        assert told(roster.errors) == []
+        assert [plan.url for plan in roster.plans] == ["https://h/limits", f"https://h/{path}"]
+
+
+def test_a_typo_is_told_with_the_nearest_of_all_mappings(build: Build) -> None:
+    """Own mappings and presets are looked through for what was meant."""
+    roster = build(OWN + "gateways: [{provider_id: a, mapping: costhlem}, {provider_id: b, mapping: litelm}]")
+
+    assert [line.rpartition("; ")[2] for line in told(roster.errors)] == [
+        "did you mean `costhelm`?",
+        "did you mean `litellm`?",
+    ]
+
+
+def test_a_wrong_mapping_is_told_once(build: Build) -> None:
+    """What is wrong with a mapping stands at the mapping, and not at each of its gateways once more."""
+    text = OWN.replace("limit: limit", "limit: 'a['")
+    roster = build(text + "gateways: [{provider_id: a, mapping: costhelm}, {provider_id: b, mapping: costhelm}]")
+
+    (problem,) = told(roster.errors)
+    assert problem.startswith("c.yml:6: mappings.costhelm.buckets[0].limit: is not valid JMESPath")
+    assert roster.plans == ()
+
+
+def test_a_gateway_overrides_single_things_of_a_mapping(build: Build) -> None:
+    """Currency and units are those of the entry, for this gateway alone; equal overrides are one mapping."""
+    roster = build(
+        OWN + "gateways:\n"
+        "  - {provider_id: a, base_url: 'https://h', mapping: costhelm}\n"
+        "  - {provider_id: b, base_url: 'https://h', mapping: costhelm, currency: EUR, units: {cent: 1000}}\n"
+        "  - {provider_id: c, base_url: 'https://h', mapping: costhelm, units: {cent: 1000}, currency: EUR}\n"
+    )
+    plain, one, other = (plan.mapping for plan in roster.plans)
+
+    assert told(roster.errors) == []
+    assert (plain.buckets[0].currency, plain.units) == ("USD", {"cent": 100})
+    assert (one.buckets[0].currency, one.units, one.name) == ("EUR", {"cent": 1000}, "costhelm")
+    assert one is other
+
+
+def test_a_unit_that_the_mapping_does_not_have_is_told(build: Build) -> None:
+    """A typo in the name of a unit would leave the amounts as they are."""
+    roster = build(
+        OWN + "gateways:\n"
+        "  - {provider_id: a, base_url: 'https://h', mapping: costhelm, units: {cents: 50}}\n"
+        "  - {provider_id: b, base_url: 'https://h', units: {quota: 50}}\n"
+    )
+
+    assert told(roster.errors) == [
+        "c.yml:16: gateways[0].units.cents: is not a unit of the mapping costhelm; known: cent",
+        "c.yml:17: gateways[1].units.quota: is not a unit of the mapping neutral; it has none, so remove it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("gateways:\n- provider_id: a\n  headers: {authorization: a}", "3: gateways[0].headers.authorization"),
+        (
+            "defaults: {headers: {X-Key: a}}\ngateways:\n- {provider_id: a, auth: {header: x-key}}",
+            "1: defaults.headers.X-Key",
+        ),
+        (
+            "defaults: {auth: {header: x-key}}\ngateways:\n- {provider_id: a, headers: {X-Key: a}}",
+            "3: gateways[0].headers.X-Key",
+        ),
+        (
+            f"{OWN}gateways:\n- {{provider_id: a, mapping: costhelm, headers: {{x-key: a}}}}",
+            "16: gateways[0].headers.x-key",
+        ),
+    ],
+)
+def test_an_extra_header_never_takes_the_place_of_the_key(build: Build, canary: str, text: str, place: str) -> None:
+    """Whether the entry, the defaults or the mapping says which header that is; the value is not shown."""
+    roster = build(text.replace(": a}", f": {canary}}}"))
+
+    assert told(roster.errors) == [f"c.yml:{place}: {KEY_HEADER}"]
+    assert canary not in repr(roster)
+
+
+def test_the_usual_header_is_free_where_the_key_is_elsewhere(build: Build) -> None:
+    """A mapping that sends the key in a header of its own leaves Authorization to the operator."""
+    text = "gateways: [{provider_id: a, base_url: 'https://h', mapping: costhelm, headers: {Authorization: word}}]"
+
+    assert build(OWN + text).errors == ()
+
+
+def test_all_addresses_of_a_mapping_are_known(build: Build) -> None:
+    """People see where the key goes: each request's address, and each origin once."""
+    roster = build(OWN + "gateways: [{provider_id: a, base_url: 'https://H/gw/v1', mapping: two}]")
+    (plan,) = roster.plans
+
+    assert plan.url == "https://H/gw/key"
+    assert plan.urls == ("https://H/gw/key", "https://H/gw/v1/team/{team}", "https://pay.example/wallet")
+    assert plan.origins == ("https://h:443", "https://pay.example:443")
+
+
+def test_a_mapping_with_an_address_needs_no_base_url(build: Build) -> None:
+    """Where every request has its own address the gateway is complete without one."""
+    roster = build(OWN + "gateways: [{provider_id: a, mapping: elsewhere}, {provider_id: b, mapping: two}]")
+
+    assert told(roster.errors) == []
+    assert [plan.url for plan in roster.plans] == ["https://other.example/self", None]
+
+
+def test_quota_path_is_there_where_it_has_to_be(build: Build) -> None:
+    """A mapping without a path needs one; to one with an address of its own it would say nothing."""
+    roster = build(
+        OWN + "gateways:\n"
+        "  - {provider_id: a, base_url: 'https://h', mapping: nowhere}\n"
+        "  - {provider_id: b, base_url: 'https://h', mapping: nowhere, quota_path: /mine}\n"
+        "  - {provider_id: c, base_url: 'https://h', mapping: elsewhere, quotaPath: /mine}\n"
+    )
+
+    unused = "is not used by the mapping elsewhere, which asks at an address of its own; remove it"
+    assert told(roster.errors) == [
+        "c.yml:16: gateways[0].quota_path: is missing; the mapping nowhere does not say where the quota is, so add it",
+        f"c.yml:18: gateways[2].quotaPath: {unused}",
+    ]
+    assert [plan.url for plan in roster.plans] == ["https://h/mine"]
+
+
+def test_an_opencode_entry_finds_own_mappings(build: Build) -> None:
+    """What OpenCode lists may be read by a mapping of the exporter's config."""
+    entry = {"providerId": "a", "baseURL": "https://h", "mapping": "costhelm"}
+    roster = build(f"gateways: []\n{OWN}", opencode=quota_toast(entry))
+
+    assert told(roster.errors + roster.warnings) == []
+    assert [plan.url for plan in roster.plans] == ["https://h/limits"]

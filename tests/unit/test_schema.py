@@ -12,11 +12,14 @@ import pytest
 import yaml
 
 from quota_exporter import schema as schema_module
+from quota_exporter.bucket_language import BucketRule
 from quota_exporter.config import read_config
 from quota_exporter.document import parse_yaml
 from quota_exporter.files import FileReader
+from quota_exporter.mapping_language import About, ChildrenRule, ReplyMapping
+from quota_exporter.request_language import Auth, Pages, Request
 from quota_exporter.schema import config_schema
-from quota_exporter.settings import Auth, GatewaySettings, Options, Threshold, Tls
+from quota_exporter.settings import GatewaySettings, Options, Threshold, Tls
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "examples" / "quota-exporter.yml"
 
@@ -33,6 +36,9 @@ gateways:
     min_interval: 500ms
     stale_for: 1h
     max_buckets: 3
+    max_children: 10
+    currency: EUR
+    units: {quota: 500000}
     api_key_file: /run/secrets/campus
     auth: {header: Authorization, scheme: Bearer}
     headers: {X-Team: ml, X-Token: {file: /run/secrets/token}, X-Plain: {value: a}}
@@ -44,6 +50,46 @@ gateways:
   - {provider_id: third, api_key: word, thresholds: {warning: 1}}
 gateway_files: ["conf.d/*.yml"]
 origins: {max_concurrency: 20, per_origin: {"https://llm.example.edu": 5, "http://lab:4000": {max_concurrency: 1}}}
+mappings:
+  costhelm:
+    description: text
+    about: {title: a, source: b, confidence: low, base_url: c, key: d, hosts: [e]}
+    requests:
+      - {id: key, path: /key, root: true, query: {a: 1, b: c}, headers: {X-A: b}, auth: {scheme: ""}, success: a}
+      - id: team
+        url: https://elsewhere.example/team
+        method: POST
+        body: {team: "{team}"}
+        where: key.team
+        values: {team: key.team}
+        optional: true
+        pages: {query: page, first: 0, step: 100, size: 100, items: keys, total: total_count, max_pages: 5}
+    auth: {header: X-Key, scheme: ""}
+    success: has(@, 'a')
+    error: error.message
+    reason: error.code
+    key_name: name
+    expires_at: expires
+    time_format: unix_ms
+    min_interval: 60s
+    cache_control: true
+    units: {quota: 500000}
+    buckets:
+      - {kind: tokens, limit: a, unlimited: null_limit, used: b, remaining: 5, window: c, resets_at: d, unit: quota}
+      - {kind_from: k, name_from: n, name: x, currency: USD, currency_from: c, each: rows, where: w, used: u}
+      - {kind: requests, limit: a, unlimited: {values: [-1, 0], of: limit, tolerance: 0.01}, time_format: unix}
+      - {kind: credits, limit: a, unlimited: {null_limit: true, when: flag}}
+      - {kind: credits, name: other, limit: a, unlimited: flag}
+    children:
+      each: keys
+      alias: name
+      where: w
+      reason: r
+      expires_at: e
+      time_format: in_s
+      max_children: 7
+      buckets: [{kind: tokens, used: u}]
+  other: {name: other, path: /quota, buckets: [{kind: tokens, used: u}]}
 opencode: off
 enabled_providers: [campus, lab]
 """
@@ -68,7 +114,7 @@ def agreed(schema: dict[str, Any], text: str, folder: Path) -> bool:
 def properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """All keys of all maps with what the schema says of them."""
     for model in (schema, *schema["$defs"].values()):
-        yield from model["properties"].items()
+        yield from model.get("properties", {}).items()
 
 
 def test_the_schema_is_well_formed_and_plain_json(schema: dict[str, Any]) -> None:
@@ -89,6 +135,13 @@ def test_the_schema_accepts_every_key_in_every_form(schema: dict[str, Any], tmp_
     assert set(campus["tls"]) == set(Tls.model_fields)
     assert set(campus["auth"]) == set(Auth.model_fields)
     assert set(campus["thresholds"]["warning"]) == set(Threshold.model_fields)
+    costhelm = content["mappings"]["costhelm"]
+    assert {*costhelm, "name", "path"} == set(ReplyMapping.model_fields)
+    assert set().union(*costhelm["requests"]) == set(Request.model_fields)
+    assert set(costhelm["requests"][1]["pages"]) == set(Pages.model_fields)
+    assert set().union(*costhelm["buckets"]) == set(BucketRule.model_fields)
+    assert set(costhelm["children"]) == set(ChildrenRule.model_fields)
+    assert set(costhelm["about"]) == set(About.model_fields)
 
 
 def test_every_key_is_explained(schema: dict[str, Any]) -> None:
@@ -124,6 +177,11 @@ def test_every_default_is_a_value_that_the_file_may_hold(schema: dict[str, Any])
         "gateways: [{provider_id: a, quota_path: /}]",
         "enabled_providers: auto",
         "enabled_providers: []",
+        "mappings: {}",
+        "mappings: {a: {path: /a, buckets: [{kind: tokens, used: 5}]}}",
+        "mappings: {a: {children: {each: a, alias: b, buckets: [{kind: tokens, used: u}]}}}",
+        "gateways: [{provider_id: a, units: {}}]",
+        "gateways: [{provider_id: a, max_children: null, auth: null}]",
         "defaults: {quota_path: /a/b, label: x, proxy_url: 'http://squid:3128'}",
     ],
 )
@@ -190,6 +248,26 @@ def test_schema_and_loader_accept_the_same(schema: dict[str, Any], tmp_path: Pat
         "enabled_providers: all",
         "enabled_providers: [1]",
         "gateway_files: a.yml",
+        "gateways: [{provider_id: a, units: {quota: 0}}]",
+        "gateways: [{provider_id: a, units: {quota: '5'}}]",
+        "gateways: [{provider_id: a, max_children: 0}]",
+        "mappings: []",
+        "mappings: {A: {path: /a, buckets: [{kind: tokens, used: u}]}}",
+        "mappings: {a: {path: /a}}",
+        "mappings: {a: {path: /a, buckets: []}}",
+        "mappings: {a: {path: /a, requests: [{path: /b}], buckets: [{kind: tokens, used: u}]}}",
+        "mappings: {a: {requests: [], buckets: [{kind: tokens, used: u}]}}",
+        "mappings: {a: {path: , buckets: [{kind: tokens, used: u}]}}",
+        "mappings: {a: {path: /a, buckets: [{used: u}]}}",
+        "mappings: {a: {path: /a, buckets: [{kind: tokens}]}}",
+        "mappings: {a: {path: /a, buckets: [{kind: tokens, kind_from: a, used: u}]}}",
+        "mappings: {a: {path: /a, buckets: [{kind: gold, used: u}]}}",
+        "mappings: {a: {path: /a, buckets: [{kind: tokens, used: true}]}}",
+        "mappings: {a: {path: /a, buckets: [{kind: tokens, limit: a, unlimited: }]}}",
+        "mappings: {a: {path: /a, zzz: 1, buckets: [{kind: tokens, used: u}]}}",
+        "mappings: {a: {children: {each: a, buckets: [{kind: tokens, used: u}]}}}",
+        "mappings: {a: {requests: [{path: /a, method: PUT}], buckets: [{kind: tokens, used: u}]}}",
+        "mappings: {a: {requests: [{path: /a, pages: {query: p}}], buckets: [{kind: tokens, used: u}]}}",
     ],
 )
 def test_schema_and_loader_refuse_the_same(schema: dict[str, Any], tmp_path: Path, text: str) -> None:

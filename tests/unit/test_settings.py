@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from quota_exporter.settings import Auth, GatewayDefaults, GatewaySettings, Origins, Thresholds, Tls
+from quota_exporter.request_language import Auth
+from quota_exporter.settings import GatewayDefaults, GatewaySettings, Origins, Thresholds, Tls
 from quota_exporter.values import is_header_value
 
 CANARY = "sk-canary-4f9a1c7be2d84c55a0e3"

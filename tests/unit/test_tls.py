@@ -41,14 +41,14 @@ def _pem(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(tmp_path_factory.mktemp("pem"))
 
 
-def trouble(**files: Path) -> tuple[tuple[str, ...], str]:
+def trouble(**files: Path) -> tuple[tuple[str | int, ...], str]:
     """At which key the setting is wrong, and why."""
     problems = troubles(**files)
     assert len(problems) == 1
     return problems[0]
 
 
-def troubles(**files: Path) -> list[tuple[tuple[str, ...], str]]:
+def troubles(**files: Path) -> list[tuple[tuple[str | int, ...], str]]:
     """At which keys the setting is wrong, and why."""
     with pytest.raises(TlsError) as caught:
         ssl_context(Tls(**{name: str(path) for name, path in files.items()}))  # type: ignore[arg-type]  # as in YAML

@@ -22,11 +22,11 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from quota_exporter import gateway as gateway_module, logs, transport as transport_module
+from quota_exporter import exchange as exchange_module, logs, transport as transport_module
 from quota_exporter.credentials import Credential
 from quota_exporter.files import FileReader
 from quota_exporter.gateway import Gateway
-from quota_exporter.mapping_language import load_preset
+from quota_exporter.presets import load_preset
 from quota_exporter.quota import Failure, KeySource, Reading, Reason
 from quota_exporter.resolver import LookupLoop
 from quota_exporter.settings import GatewaySettings
@@ -480,7 +480,7 @@ def test_timeouts_do_not_use_up_the_pool() -> None:
 
 def test_error_status_survives_a_body_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal is told by its status, whatever becomes of the body behind it."""
-    monkeypatch.setattr(gateway_module, "_ERROR_BODY_SECONDS", 0.05)
+    monkeypatch.setattr(exchange_module, "_ERROR_BODY_SECONDS", 0.05)
     failure = _failure_of(_Peer(lambda *_: b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 50\r\n\r\n{"))
     assert failure == Failure(Reason.UNAUTHORIZED, "HTTP 401")
 
