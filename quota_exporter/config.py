@@ -143,12 +143,7 @@ def read_entry(
         return None
     inherited = defaults.settings.model_fields_set - own.model_fields_set
     settings = own.model_copy(update={name: getattr(defaults.settings, name) for name in inherited})
-    entry = Entry(settings, place, defaults, frozenset(inherited), is_named)
-    for name in settings.headers:
-        if name.lower() == settings.auth.header.lower():
-            message = "is the header that auth.header gives to the API key; choose another one"
-            problems.append(entry.problem(message, "headers", name))
-    return entry
+    return Entry(settings, place, defaults, frozenset(inherited), is_named)
 
 
 def _read_entries(

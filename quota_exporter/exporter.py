@@ -7,11 +7,12 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from quota_exporter import __version__, credentials
+from quota_exporter.children import split_id
 from quota_exporter.config import MAX_CONFIG_BYTES, Config, config_files, read_config
 from quota_exporter.document import ConfigProblem
 from quota_exporter.files import FileProblem, FileReader
@@ -19,10 +20,10 @@ from quota_exporter.fleet import Fleet, Member
 from quota_exporter.gateway import Gateway
 from quota_exporter.metrics import ExporterMetrics, GatewayLabels
 from quota_exporter.opencode import OpenCode, OpenCodePaths
+from quota_exporter.origins import ByOrigin
 from quota_exporter.roster import Plan, Roster, build_roster
 from quota_exporter.settings import Threshold
 from quota_exporter.transport import Route, Transport, open_transport
-from quota_exporter.urls import origin_of
 
 _LOG = logging.getLogger(__name__)
 _DRAIN_SECONDS = 300.0  # longer than scrapes usually last
@@ -63,7 +64,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One loaded config: `plans` and `labels` by provider id, the same ids as the fleet's."""
+    """One loaded config: `plans` and `labels` by provider id, the same ids as those of the fleet's members."""
 
     config: Config
     roster: Roster
@@ -71,6 +72,12 @@ class Generation:
     labels: Mapping[str, GatewayLabels]
     fleet: Fleet
     transports: tuple[Transport, ...]
+
+    def labels_of(self, provider_id: str) -> GatewayLabels:
+        """Return the labels of a gateway, or of a key that it lists: the gateway's own but for the alias."""
+        parent, alias = split_id(provider_id)
+        labels = self.labels[parent]
+        return labels if alias is None else replace(labels, provider_id=provider_id, label=alias)
 
     async def close(self) -> None:
         """Let the scrapes and polls in flight end, within bounds, then close the connections."""
@@ -114,16 +121,18 @@ def start(loaded: Loaded) -> Generation:
     members = []
     for plan in roster.plans:
         # without a base URL there is nothing to connect to, and the poll says so
-        origin = "" if plan.url is None else origin_of(plan.url)
-        concurrency = config.options.origins.concurrency_of(origin)
-        proxy = plan.settings.proxy_url
-        route = Route(origin, plan.ssl_context, None if proxy is None else proxy.get_secret_value())
-        if route not in transports:
-            try:
-                transports[route] = open_transport(route)
-            except ValueError as error:
-                problems.append(ConfigProblem(plan.location, "proxy_url", str(error)))
-                continue
+        routes = {origin: _route(plan, origin) for origin in plan.origins or ("",)}
+        try:
+            for route in routes.values():
+                if route not in transports:
+                    transports[route] = open_transport(route)
+        except ValueError as error:
+            problems.append(ConfigProblem(plan.location, "proxy_url", str(error)))
+            continue
+        by_origin = {origin: transports[route] for origin, route in routes.items()}
+        first_origin, transport = next(iter(by_origin.items()))
+        if len(by_origin) > 1:
+            transport = ByOrigin(by_origin)
         find_key = partial(
             credentials.resolve,
             plan.settings.provider_id,
@@ -132,8 +141,8 @@ def start(loaded: Loaded) -> Generation:
             files=sources.files,
             opencode=loaded.opencode,
         )
-        gateway = Gateway(plan.settings, plan.mapping, plan.url, transports[route], sources.files)
-        slot = slots.setdefault(origin, asyncio.Semaphore(concurrency))
+        gateway = Gateway(plan.settings, plan.mapping, plan.url, transport, sources.files, further_urls=plan.urls[1:])
+        slot = slots.setdefault(first_origin, asyncio.Semaphore(config.options.origins.concurrency_of(first_origin)))
         members.append(Member(gateway, slot, plan.min_interval, find_key))
     if problems:
         raise ConfigError(tuple(problems))
@@ -145,6 +154,11 @@ def start(loaded: Loaded) -> Generation:
         fleet=Fleet(members),
         transports=tuple(transports.values()),
     )
+
+
+def _route(plan: Plan, origin: str) -> Route:
+    proxy = plan.settings.proxy_url
+    return Route(origin, plan.ssl_context, None if proxy is None else proxy.get_secret_value())
 
 
 def _labels(plan: Plan) -> GatewayLabels:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from quota_exporter.quota import Reason
 
 MAX_BODY_BYTES = 256 * 1024
+MAX_PAGE_BYTES = 2 * 1024 * 1024  # a hundred keys of LiteLLM take 250 KiB
 MAX_DEPTH = 32
 
 
@@ -22,8 +23,8 @@ class BadReplyError(Exception):
         self.detail = detail
 
 
-async def read_body(chunks: AsyncIterator[bytes], encoding: str) -> bytes:
-    """Read a body, decode gzip on the way; BadReplyError past 256 KiB, before or after decompression."""
+async def read_body(chunks: AsyncIterator[bytes], encoding: str, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Read a body, decode gzip on the way; BadReplyError past `max_bytes`, before or after decompression."""
     if encoding.strip().lower() in ("", "identity"):
         inflate = None
     elif encoding.strip().lower() in ("gzip", "x-gzip"):
@@ -35,11 +36,11 @@ async def read_body(chunks: AsyncIterator[bytes], encoding: str) -> bytes:
     async for chunk in chunks:
         received += len(chunk)
         try:
-            body += chunk if inflate is None else inflate.decompress(chunk, MAX_BODY_BYTES + 1 - len(body))
+            body += chunk if inflate is None else inflate.decompress(chunk, max_bytes + 1 - len(body))
         except zlib.error:
             raise BadReplyError(Reason.BAD_ENCODING, "the reply is not the gzip data it claims to be") from None
-        if max(len(body), received) > MAX_BODY_BYTES:
-            raise BadReplyError(Reason.TOO_LARGE, f"the reply is larger than {MAX_BODY_BYTES // 1024} KiB")
+        if max(len(body), received) > max_bytes:
+            raise BadReplyError(Reason.TOO_LARGE, f"the reply is larger than {max_bytes // 1024} KiB")
     if inflate is not None and received and not inflate.eof:
         raise BadReplyError(Reason.BAD_ENCODING, "the reply's gzip data ends early")
     if inflate is not None and inflate.unused_data:

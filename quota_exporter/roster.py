@@ -15,11 +15,12 @@ from quota_exporter import urls
 from quota_exporter.config import Config, Entry, read_entry
 from quota_exporter.credentials import ExplicitKey, env_name
 from quota_exporter.document import ConfigProblem, Location
+from quota_exporter.endpoints import request_urls
 from quota_exporter.files import MAX_SECRET_BYTES, FileProblem, FileReader
-from quota_exporter.mapping_language import ReplyMapping, load_preset, preset_names
+from quota_exporter.mapping_choice import MappingChoice, quoted
+from quota_exporter.mapping_language import ReplyMapping
 from quota_exporter.opencode import OpenCode
 from quota_exporter.quota import KeySource
-from quota_exporter.reply_text import clean_text
 from quota_exporter.settings import RESERVED_ID, GatewaySettings, Tls
 from quota_exporter.tls import TlsError, ssl_context
 from quota_exporter.validation import Place
@@ -31,21 +32,27 @@ _OPENCODE_KEYS = ("providerId", "baseURL", "quotaPath", "label", "mapping")
 class Plan:
     """One gateway to watch: its final settings, and what they lead to.
 
-    `settings.base_url` is the one in force, None when no source has it. `notes` are remarks for people.
+    `settings.base_url` is the one in force, None when no source has it. `urls` are where the mapping's requests go,
+    `{name}` standing for a value of an earlier reply; there are none where a base URL is needed and not known. `notes`
+    are remarks for people.
     """
 
     settings: GatewaySettings
     mapping: ReplyMapping
+    urls: tuple[str, ...]
     ssl_context: ssl.SSLContext
     location: Location
     notes: tuple[str, ...] = ()
 
     @property
     def url(self) -> str | None:
-        """Where the quota is read."""
-        if self.settings.base_url is None:
-            return None
-        return self.settings.base_url + (self.settings.quota_path or self.mapping.path)
+        """Where the quota is read: the first request's address."""
+        return self.urls[0] if self.urls else None
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Each `scheme://host:port` that the key goes to, the first request's first."""
+        return tuple(dict.fromkeys(map(urls.origin_of, self.urls)))
 
     @property
     def min_interval(self) -> float:
@@ -122,7 +129,7 @@ class _Draft:
         self._files = files
         self._contexts: dict[Tls, ssl.SSLContext | TlsError] = {}
         self._opencode_is_whole = True
-        self._mappings: dict[str, ReplyMapping] = {}
+        self._mappings = MappingChoice(config)
         self.plans: dict[str, Plan] = {}
         self._entries: dict[str, Entry] = {}
         self.errors: list[ConfigProblem] = []
@@ -169,7 +176,7 @@ class _Draft:
             if provider_id not in self._entries and provider_id != RESERVED_ID:
                 nearest = difflib.get_close_matches(provider_id, self._entries, n=1)
                 hint = f"did you mean `{nearest[0]}`?" if nearest else "add it to `gateways`, or remove it here"
-                message = f"no gateway has the id{_quoted(provider_id)}; {hint}"
+                message = f"no gateway has the id{quoted(provider_id)}; {hint}"
                 # an invalid file of OpenCode, which may list it, must not stop the exporter
                 problems = self.errors if self._opencode_is_whole else self.warnings
                 problems.append(place.problem(message, "enabled_providers", index))
@@ -205,23 +212,33 @@ class _Draft:
             self.plans[entry.settings.provider_id] = plan
 
     def _plan(self, entry: Entry, problems: list[ConfigProblem]) -> Plan | None:
-        mapping = self._mapping(entry, problems)
+        mapping = self._mappings.of(entry, problems)
         context = self._ssl_context(entry, problems)
         self._warn_of_unreadable_secrets(entry)
-        settings = entry.settings.model_copy(update={"base_url": self._base_url(entry)})
-        if (
-            settings.base_url is not None
-            and not settings.allow_http
-            and urls.is_plain_http_to_public(settings.base_url)
-        ):
-            message = "would send the key unencrypted to a public host; use https:// or set allow_http: true"
-            if entry.settings.base_url is None:
-                message = f"{_baseurl_of(entry)} {message}"
-            problems.append(entry.problem(message, "base_url"))
+        base_url = self._base_url(entry)
+        settings = entry.settings.model_copy(update={"base_url": base_url})
+        if mapping is None:
+            self._check_urls(entry, () if base_url is None else (base_url,), problems)
             return None
-        if mapping is None or context is None:
+        try:
+            addresses = request_urls(mapping, base_url=base_url, quota_path=settings.quota_path)
+        except ValueError as error:
+            problems.append(entry.problem(str(error), "quota_path"))
             return None
-        return Plan(settings, mapping, context, entry.location)
+        if not self._check_urls(entry, addresses, problems) or context is None:
+            return None
+        return Plan(settings, mapping, addresses, context, entry.location)
+
+    @staticmethod
+    def _check_urls(entry: Entry, addresses: tuple[str, ...], problems: list[ConfigProblem]) -> bool:
+        """Whether the key may be sent there."""
+        if entry.settings.allow_http or not any(map(urls.is_plain_http_to_public, addresses)):
+            return True
+        message = "would send the key unencrypted to a public host; use https:// or set allow_http: true"
+        if entry.settings.base_url is None:
+            message = f"{_baseurl_of(entry)} {message}"
+        problems.append(entry.problem(message, "base_url"))
+        return False
 
     def _base_url(self, entry: Entry) -> str | None:
         if entry.settings.base_url is not None or self._opencode is None:
@@ -232,17 +249,6 @@ class _Draft:
         except ValueError as error:
             self.warnings.append(entry.problem(f"{_baseurl_of(entry)} {error}", "base_url"))
             return None
-
-    def _mapping(self, entry: Entry, problems: list[ConfigProblem]) -> ReplyMapping | None:
-        name = entry.settings.mapping
-        if name not in preset_names():
-            nearest = difflib.get_close_matches(name, preset_names(), n=1)
-            hint = f"did you mean `{nearest[0]}`?" if nearest else f"known: {', '.join(preset_names())}"
-            problems.append(entry.problem(f"unknown mapping{_quoted(name)}; {hint}", "mapping"))
-            return None
-        if name not in self._mappings:
-            self._mappings[name] = load_preset(name)
-        return self._mappings[name]
 
     def _ssl_context(self, entry: Entry, problems: list[ConfigProblem]) -> ssl.SSLContext | None:
         tls = entry.settings.tls
@@ -271,9 +277,3 @@ class _Draft:
                     self.warnings.append(entry.problem("the file is blank; put the secret into it", *keys))
             except FileProblem as problem:
                 self.warnings.append(entry.problem(f"the file {problem}; the gateway shows no_api_key", *keys))
-
-
-def _quoted(name: str) -> str:
-    """A name for the end of a phrase, or nothing where it may be a key that went astray."""
-    shown = clean_text(name, ())
-    return " given here" if shown is None else f" {shown!r}"

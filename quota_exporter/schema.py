@@ -9,6 +9,9 @@ from pydantic import Field
 
 from quota_exporter.settings import ALIASES, KEY_SOURCES, GatewaySettings, Options
 
+_NULL = {"type": "null"}
+_MAPPING_MODELS = ("ReplyMapping", "Request", "Pages", "BucketRule", "Unlimited", "ChildrenRule", "About")
+
 
 class ConfigFile(Options):
     """The config file as a whole, for its JSON Schema."""
@@ -21,7 +24,7 @@ def config_schema() -> dict[str, Any]:
     schema = ConfigFile.model_json_schema()
     gateway = schema["$defs"]["GatewaySettings"]
     for model in (schema, *schema["$defs"].values()):
-        for name, value in model["properties"].items():
+        for name, value in model.get("properties", {}).items():
             _write_default_as_yaml(name, value)
     for alias, name in ALIASES.items():
         gateway["properties"][alias] = gateway["properties"][name]
@@ -31,11 +34,30 @@ def config_schema() -> dict[str, Any]:
     gateway["allOf"] = [{"not": {"required": list(pair)}} for pair in pairs]
     schema["$defs"]["HeaderValue"]["oneOf"] = [{"required": ["value"]}, {"required": ["file"]}]
     schema["$defs"]["Tls"]["dependentRequired"] = {"cert_file": ["key_file"], "key_file": ["cert_file"]}
+    _tell_of_mappings(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "quota-exporter configuration",
     }
+
+
+def _tell_of_mappings(schema: dict[str, Any]) -> None:
+    """Add what the models of mappings check by themselves."""
+    models = schema["$defs"]
+    for name in _MAPPING_MODELS:
+        for value in models[name]["properties"].values():
+            # unlike in the rest of the file, a key without value is an error
+            if _NULL in value.get("anyOf", ()):
+                value["anyOf"].remove(_NULL)
+    schema["properties"]["mappings"]["propertyNames"] = {"pattern": "^[a-z0-9][a-z0-9-]{0,63}$"}
+    mapping, bucket = models["ReplyMapping"], models["BucketRule"]
+    mapping["anyOf"] = [{"required": [key], "properties": {key: {"minItems": 1}}} for key in ("buckets", "children")]
+    mapping["not"] = {"required": ["path", "requests"]}
+    mapping["properties"]["requests"]["minItems"] = 1
+    bucket["oneOf"] = [{"required": ["kind"]}, {"required": ["kind_from"]}]
+    bucket["anyOf"] = [{"required": [amount]} for amount in ("limit", "used", "remaining")]
+    bucket["properties"]["unlimited"]["anyOf"].append({"type": "string", "minLength": 1, "maxLength": 512})
 
 
 def _write_default_as_yaml(name: str, value: dict[str, Any]) -> None:
@@ -45,5 +67,5 @@ def _write_default_as_yaml(name: str, value: dict[str, Any]) -> None:
         default = f"{default:g}s"
     if name == "enabled_providers":
         default = "auto"
-    if default is not None and not isinstance(default, dict):
+    if default not in (None, "", []) and not isinstance(default, dict | list):
         value["default"] = default

@@ -15,6 +15,9 @@ from pydantic import (
 )
 
 from quota_exporter import urls
+from quota_exporter.bucket_language import Currency
+from quota_exporter.mapping_language import MappingName, ReplyMapping
+from quota_exporter.request_language import Auth, Identifier
 from quota_exporter.values import (
     Amount,
     ApiKey,
@@ -30,7 +33,6 @@ from quota_exporter.values import (
     PositiveDuration,
     ProblemAtKeys,
     QuotaPath,
-    Scheme,
     SecretFile,
     ServerName,
     no_header_twice,
@@ -56,6 +58,12 @@ def _provider_id(value: str) -> str:
     return value
 
 
+def _above_zero(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be above 0")
+    return value
+
+
 def _proxy(value: SecretStr) -> SecretStr:
     if value.get_secret_value() != ENVIRONMENT_PROXY:
         parts = urls.split_url(value.get_secret_value())
@@ -69,14 +77,13 @@ ProviderId = Annotated[
     AfterValidator(_provider_id),
     WithJsonSchema({"type": "string", "pattern": _ID_PATTERN, "not": {"const": RESERVED_ID}}),
 ]
+UnitSize = Annotated[
+    float,
+    Field(allow_inf_nan=False),
+    AfterValidator(_above_zero),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+]
 ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
-
-
-class Auth(Model):
-    """How the API key is sent."""
-
-    header: HeaderName = Field("Authorization", description="Name of the header that carries the key.")
-    scheme: Scheme = Field("Bearer", description="Word before the key; empty for the bare key.")
 
 
 class HeaderValue(Model):
@@ -145,8 +152,10 @@ class Thresholds(Model):
 class GatewayDefaults(Model):
     """What `defaults` may set for all gateways: any gateway key but ids, URLs and keys."""
 
-    quota_path: QuotaPath | None = Field(None, description="Path below base_url; default: the mapping's own.")
-    mapping: str = Field("neutral", description="Preset that says how to read the reply.")
+    quota_path: QuotaPath | None = Field(
+        None, description="Path of the mapping's first request; default: the mapping's own."
+    )
+    mapping: str = Field("neutral", description="Preset, or one of `mappings`, that says how to read the reply.")
     label: LabelText | None = Field(None, description="Name for people; default: the provider_id.")
     owner: LabelText = Field("", description="Team to route alerts to.")
     timeout: PositiveDuration = Field(
@@ -157,7 +166,18 @@ class GatewayDefaults(Model):
     )
     stale_for: Duration = Field(0.0, description="Keep showing the last quota for this long after a failure.")
     max_buckets: int = Field(20, ge=1, le=1000, description="Most buckets taken from one reply.")
-    auth: Auth = Field(Auth(), description="The header and the word that carry the API key.")
+    max_children: int | None = Field(
+        None, ge=1, le=100_000, description="Most keys taken from the list of a management key; default: the mapping's."
+    )
+    currency: Currency | None = Field(
+        None, description="Currency of amounts for which the reply names none; default: the mapping's own."
+    )
+    units: dict[Identifier, UnitSize] = Field(
+        default_factory=dict, description="How many of the reply's units are one, for units of the mapping."
+    )
+    auth: Auth | None = Field(
+        None, description="The header and the word that carry the API key; default: the mapping's own, mostly Bearer."
+    )
     headers: Annotated[dict[HeaderName, HeaderForm], AfterValidator(no_header_twice)] = Field(
         default_factory=dict, description="Extra request headers: a value, or {file: path}."
     )
@@ -238,6 +258,13 @@ EnabledProviders = Annotated[
 ]
 
 
+def _named(mappings: dict[str, ReplyMapping]) -> dict[str, ReplyMapping]:
+    for name, mapping in mappings.items():
+        if mapping.name not in ("", name):
+            raise ProblemAtKeys("is another name than the key above it; remove it, or make both the same", name, "name")
+    return {name: mapping.model_copy(update={"name": name}) for name, mapping in mappings.items()}
+
+
 class Options(Model):
     """The config file without its gateways."""
 
@@ -247,6 +274,9 @@ class Options(Model):
     gateway_files: list[FilePattern] = Field(
         default_factory=list,
         description="Globs of further files, each a list of gateways; relative to this file.",
+    )
+    mappings: Annotated[dict[MappingName, ReplyMapping], AfterValidator(_named)] = Field(
+        default_factory=dict, description="Your own ways to read a reply, by name; they go before the presets."
     )
     origins: Origins = Field(Origins(), description="Limits per origin.")
     opencode: Literal["auto", "off"] = Field("auto", description="Whether to read OpenCode's global config.")
