@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
-import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TypeVar
 
 import click
 from rich.console import Console
 
 from quota_exporter import __version__, logs, oneshot
 from quota_exporter.app import ServeOptions, run
-from quota_exporter.config import DEFAULT_PATHS, find_config
+from quota_exporter.command import fail, refuse, run_async, sources_of
 from quota_exporter.demo import run_demo
-from quota_exporter.exporter import ConfigError, Generation, NothingConfiguredError, Sources
-from quota_exporter.files import FileReader
+from quota_exporter.exporter import ConfigError, Generation, Sources
 from quota_exporter.flags import ServeByDefault, config_file_flag, serve_flags
-from quota_exporter.opencode import candidate_paths
-from quota_exporter.resolver import LookupLoop
+from quota_exporter.mapping_commands import contract, explain, guess, presets
 from quota_exporter.schema import config_schema
 from quota_exporter.terminal import open_console, print_oldest_age, print_reports
 from quota_exporter.web.routes import WebOptions
 from quota_exporter.web.server import ListenError, open_sockets
 
 _T = TypeVar("_T")
-_NOTHING_CONFIGURED = """\
-No gateway is configured: {where},
-and none by OpenCode's global config. One of these helps:
 
-  quota-exporter demo        three bundled gateways, no account needed
-  quota-exporter schema      the JSON Schema of the config file
 
-or write quota-exporter.yml and start again:
+class _Commands(ServeByDefault):
+    """Lists the commands in the order in which a user needs them, not by name."""
 
-  gateways:
-    - provider_id: campus                         # its API key is taken from $CAMPUS_API_KEY
-      base_url: https://llm.example.edu/v1
-"""
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
 
 @click.group(
-    cls=ServeByDefault,
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Without a command `serve` runs; `quota-exporter serve --help` tells its flags.",
 )
@@ -74,14 +64,14 @@ def serve(
 ) -> None:
     """Run the exporter (the default command)."""
     logs.set_up(log_level, log_format)
-    sources = _sources(config_file)
+    sources = sources_of(config_file)
     options = ServeOptions(
         web=WebOptions(telemetry_path, enable_lifecycle, timeout_offset),
         shutdown_timeout=shutdown_timeout,
         auto_reload_interval=auto_reload_interval if auto_reload else None,
     )
     with _listening(listen_addresses) as sockets:
-        _run(lambda: run(sources, sockets, options))
+        run_async(lambda: run(sources, sockets, options))
     gc.freeze()  # else the interpreter looks through all its objects once more before it ends: a tenth of the drain
 
 
@@ -90,11 +80,11 @@ def serve(
 @click.option("--online", is_flag=True, help="Also poll each gateway once.")
 def check(*, config_file: Path | None, online: bool) -> None:
     """Check config, API keys and mappings; exit status 1 when anything is wrong."""
-    console, sources = open_console(), _sources(config_file)
+    console, sources = open_console(), sources_of(config_file)
     try:
         well = oneshot.check(sources, console)
     except ConfigError as error:
-        _refuse(error)
+        refuse(error)
     if online:
         well = _poll_and_print(sources, (), console) and well
     sys.exit(0 if well else 1)
@@ -113,7 +103,7 @@ def check(*, config_file: Path | None, online: bool) -> None:
 )
 def poll(*, config_file: Path | None, provider_ids: tuple[str, ...], form: str) -> None:
     """Poll gateways once, now; exit status 1 when one cannot be read."""
-    sources = _sources(config_file)
+    sources = sources_of(config_file)
     if form == "table":
         sys.exit(0 if _poll_and_print(sources, provider_ids, open_console()) else 1)
     well, output = _poll(sources, provider_ids, oneshot.openmetrics_of if form == "openmetrics" else oneshot.reports_of)
@@ -131,7 +121,7 @@ def status(*, url: str, form: str) -> None:
     try:
         reports, now = oneshot.fetch_status(url)
     except oneshot.NoExporterError as error:
-        _fail(str(error))
+        fail(str(error))
     if form == "json":
         click.echo(json.dumps(reports, indent=2))
         return
@@ -140,13 +130,17 @@ def status(*, url: str, form: str) -> None:
     print_oldest_age(console, reports)
 
 
+for command in (explain, guess, presets, contract):
+    main.add_command(command)
+
+
 @main.command()
 def schema() -> None:
     """Print the JSON Schema of the config file, for editors."""
     click.echo(json.dumps(config_schema(), indent=2))
 
 
-@main.command(short_help="Run the exporter on three bundled fake gateways.")
+@main.command(short_help="Run the exporter on the bundled fake gateways.")
 @click.option(
     "--web.listen-address",
     "listen_address",
@@ -156,10 +150,10 @@ def schema() -> None:
     help="Address of the exporter; port 0 takes a free one.",
 )
 def demo(*, listen_address: str) -> None:
-    """Run the exporter on three bundled fake gateways; needs no config, account or network."""
+    """Run the exporter on the bundled fake gateways; needs no config, account or network."""
     logs.set_up("warning", "logfmt")
     with _listening([listen_address]) as sockets:
-        _run(lambda: run_demo(sockets, click.echo))
+        run_async(lambda: run_demo(sockets, click.echo))
 
 
 def _poll(
@@ -167,9 +161,9 @@ def _poll(
 ) -> tuple[bool, _T]:
     logs.set_up("error", "logfmt")  # what a poll warns of is in its result
     try:
-        return _run(lambda: oneshot.poll(sources, provider_ids, show))
+        return run_async(lambda: oneshot.poll(sources, provider_ids, show))
     except oneshot.UnknownGatewayError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _poll_and_print(sources: Sources, provider_ids: Sequence[str], console: Console) -> bool:
@@ -178,46 +172,14 @@ def _poll_and_print(sources: Sources, provider_ids: Sequence[str], console: Cons
     return well
 
 
-def _run(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-    with asyncio.Runner(loop_factory=LookupLoop) as runner:
-        try:
-            return runner.run(work())
-        except ConfigError as error:
-            _refuse(error)
-        except KeyboardInterrupt:
-            sys.exit(130)
-
-
-def _sources(config_file: Path | None) -> Sources:
-    try:
-        home = Path.home()
-    except RuntimeError:  # a user without an entry in the password database
-        home = None
-    return Sources(find_config(config_file), candidate_paths(os.environ, sys.platform, home), os.environ, FileReader())
-
-
 @contextmanager
 def _listening(addresses: Sequence[str]) -> Iterator[list[socket.socket]]:
     try:
         sockets = open_sockets(addresses)
     except ListenError as error:
-        _fail(str(error))
+        fail(str(error))
     try:
         yield sockets
     finally:
         for opened in sockets:
             opened.close()
-
-
-def _refuse(error: ConfigError) -> NoReturn:
-    if not isinstance(error, NothingConfiguredError):
-        _fail(str(error))
-    where = f"there is no {' and no '.join(map(str, DEFAULT_PATHS))}"
-    if error.config_path is not None:
-        where = f"{error.config_path} lists none"
-    _fail("\n".join([*map(str, error.problems), _NOTHING_CONFIGURED.format(where=where)]))
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(message.rstrip("\n"), err=True)
-    sys.exit(1)
