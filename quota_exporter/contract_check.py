@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import httpx
 
 from quota_exporter import __version__
 from quota_exporter.contract import check_document, error_problem
 from quota_exporter.contract_values import Finding, ok, skipped, violation, warning
-from quota_exporter.reply import BadReplyError, parse_json, read_body
+from quota_exporter.exchange import transport_failure, whole_body
+from quota_exporter.reply import BadReplyError, parse_json
 from quota_exporter.reply_text import clean_message, clean_text
 from quota_exporter.transport import Route, Transport, open_transport
 from quota_exporter.urls import is_plain_http_to_public, origin_of, split_url
@@ -105,36 +105,18 @@ async def _ask(transport: Transport, url: str, key: str | None) -> _Answer | str
     except TimeoutError:
         return f"no whole reply within {_DEADLINE_SECONDS:g} s"
     except (httpx.HTTPError, OSError) as error:
-        return _why_broken(error)
+        return transport_failure(error).detail
 
 
 async def _read(response: httpx.Response) -> _Answer:
-    # an async transport answers with an async stream, which aiter() hands on undecoded
-    stream = cast("httpx.AsyncByteStream", response.stream)
     try:
-        body = await read_body(aiter(stream), response.headers.get("content-encoding", ""))
+        body = await whole_body(response)
     except BadReplyError as error:
         return _Answer(response.status_code, response.headers, problem=error)
     try:
         return _Answer(response.status_code, response.headers, body, parse_json(body))
     except BadReplyError as error:
         return _Answer(response.status_code, response.headers, body, problem=error)
-
-
-def _why_broken(error: BaseException) -> str:
-    causes = [error]
-    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
-        causes.append(cause)
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the certificate is refused: {cause.verify_message}"
-        if isinstance(cause, ssl.SSLError):
-            return "no TLS connection"
-        if isinstance(cause, socket.gaierror):
-            return "the host name cannot be resolved"
-    if isinstance(error, httpx.ConnectError):
-        return "no connection: refused or unreachable"
-    return "the connection broke before the reply was whole, or the reply is not HTTP"
 
 
 def _judge(answer: _Answer, key: str, now: float) -> Iterator[Finding]:

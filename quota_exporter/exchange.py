@@ -99,7 +99,7 @@ class Exchange:
         except TimeoutError:
             return Failure(Reason.TIMEOUT, f"no whole reply within {self._timeout:g} s")
         except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake comes as a bare ssl.SSLError
-            return _transport_failure(error)
+            return transport_failure(error)
 
     async def _read(self, response: httpx.Response, max_bytes: int) -> Reply | Failure:
         status = response.status_code
@@ -110,13 +110,13 @@ class Exchange:
                 Reason.REDIRECT,
                 f"HTTP {status}: the key is not sent after a redirect; check base_url and quota_path",
             )
-        return Reply(parse_json(await _body(response, max_bytes)), status, response.headers)
+        return Reply(parse_json(await whole_body(response, max_bytes)), status, response.headers)
 
     async def _http_error(self, response: httpx.Response) -> Failure:
         status = response.status_code
         try:
             async with asyncio.timeout(_ERROR_BODY_SECONDS):
-                reply = parse_json(await _body(response))
+                reply = parse_json(await whole_body(response))
         except (BadReplyError, httpx.HTTPError, OSError):  # TimeoutError is an OSError
             reply = None  # the status alone tells enough
         said_reason, message = classify_error(self._mapping, reply, secrets=self._secrets.texts)
@@ -130,13 +130,15 @@ class Exchange:
         return Failure(reason, detail, retry_after=pause)
 
 
-async def _body(response: httpx.Response, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+async def whole_body(response: httpx.Response, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Read a reply's body, decoded; BadReplyError when it is too large or not what it claims to be."""
     # an async transport answers with an async stream, which aiter() hands on undecoded
     stream = cast("httpx.AsyncByteStream", response.stream)
     return await read_body(aiter(stream), response.headers.get("content-encoding", ""), max_bytes)
 
 
-def _transport_failure(error: httpx.HTTPError | OSError) -> Failure:
+def transport_failure(error: httpx.HTTPError | OSError) -> Failure:
+    """Say why an exchange ended without a whole reply."""
     causes = list(_causes(error))
     known = next((failure for cause in causes if (failure := _known_cause(cause)) is not None), None)
     if known is not None:

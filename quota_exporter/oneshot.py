@@ -86,9 +86,12 @@ def check(sources: Sources, console: Console) -> bool:
         ready = url is not None and source != "none"
         well = well and ready
         key = "no API key" if source == "none" else f"key from {source}"
-        addresses = ", ".join(report["urls"]) or "no base URL"
-        words = f"{report['provider_id']}: {key}, mapping {report['mapping']}, {addresses}"
+        words = f"{report['provider_id']}: {key}, mapping {report['mapping']}, {url or 'no base URL'}"
         console.print(Text(words, "" if ready else "red"))
+        for address in report["urls"][1:]:
+            console.print(Text(f"  also asks {address}", "dim"))
+        if len(report["origins"]) > 1:
+            console.print(Text(f"  the key goes to {' and '.join(report['origins'])}", "yellow"))
         for look in report["checked"]:
             console.print(Text(f"  {look['where']}: {look['outcome']}", "dim"))
     gateways = counted(len(generation.plans), "gateway")

@@ -23,10 +23,11 @@ def gateway_report(generation: Generation, provider_id: str, *, now: float) -> d
     """Report on one gateway, or one key that a gateway lists, after its last poll.
 
     It holds no key and no reply text but cleaned names. Keys: provider_id, label, parent (the gateway that lists this
-    key, else None), owner, mapping, base_url, url (None without base URL), urls (of all requests, `url` first),
-    key_source, checked [{source, where, outcome}], notes, configured_at, min_interval_seconds, reading (None before the
-    first poll), quota (None when there is none; its `children` is how many keys it lists, None when it lists none),
-    last_success (Unix time). What is configured is that of the parent. Times are Unix seconds, durations seconds.
+    key, else None), owner, mapping, base_url, url (None without base URL), urls (of all requests, `url` first), origins
+    (where the key goes, each scheme://host:port), key_source, checked [{source, where, outcome}], notes, configured_at,
+    min_interval_seconds, reading (None before the first poll), quota (None when there is none; its `children` is how
+    many keys it lists, None when it lists none), last_success (Unix time). What is configured is that of the parent.
+    Times are Unix seconds, durations seconds.
     """
     (report,) = gateway_reports(generation, [provider_id], now=now)
     return report
@@ -60,6 +61,7 @@ def _configured(generation: Generation, provider_id: str) -> dict[str, Any]:
         "base_url": plan.settings.base_url,
         "url": plan.url,
         "urls": list(plan.urls),
+        "origins": list(plan.origins),
         "configured_at": str(plan.location),
         "notes": list(plan.notes),
         "key_source": credential.source,

@@ -175,7 +175,8 @@ def _details(report: Report, now: float) -> Html:
     source, base_url = str(report["key_source"]), report["base_url"] or "not known"
     rows: list[tuple[str, str]] = [
         ("Base URL", element("code", base_url)),
-        ("Quota read from", element("code", report["url"] or "not known")),
+        ("Quota read from", _addresses(report["urls"])),
+        ("The key goes to", _addresses(report["origins"])),
         ("Mapping", report["mapping"]),
         ("Configured at", element("code", report["configured_at"])),
         ("Key source", source),
@@ -202,6 +203,10 @@ def _details(report: Report, now: float) -> Html:
         table(("Source", "Where", "Outcome"), checked, caption="Checked for the API key, in this order"),
         open=reading is not None and not reading["ok"],
     )
+
+
+def _addresses(addresses: Sequence[str]) -> Html:
+    return fragment(*(element("div", element("code", address)) for address in addresses or ("not known",)))
 
 
 def gateway_state(report: Report) -> State:

@@ -541,6 +541,7 @@ class TestPoll:
                 "base_url",
                 "url",
                 "urls",
+                "origins",
                 "configured_at",
                 "notes",
             ),

@@ -106,6 +106,8 @@ def report(provider_id: str = "campus", **values: Any) -> dict[str, Any]:
         "mapping": "neutral",
         "base_url": "https://llm.example.edu/v1",
         "url": "https://llm.example.edu/v1/quota",
+        "urls": ["https://llm.example.edu/v1/quota"],
+        "origins": ["https://llm.example.edu:443"],
         "configured_at": "/etc/conf.yml:7",
         "notes": [],
         "key_source": "env",
@@ -290,6 +292,7 @@ def test_a_gateway_shows_where_everything_comes_from() -> None:
         "Key source auth.json",
         "Base URL https://llm.example.edu/v1",
         "Quota read from https://llm.example.edu/v1/quota",
+        "The key goes to https://llm.example.edu:443",
         "Mapping neutral",
         "Configured at /etc/conf.yml:7",
         "Readings reused for 1 min 30 s",
@@ -304,9 +307,19 @@ def test_a_gateway_shows_where_everything_comes_from() -> None:
 def test_a_gateway_without_address_key_or_reply_is_shown() -> None:
     """What is not known is called so, and breaks no page."""
     page = status(
-        report(base_url=None, url=None, key_source="none", checked=[], reading=failed(http_status=None), quota=None)
+        report(
+            base_url=None,
+            url=None,
+            urls=[],
+            origins=[],
+            key_source="none",
+            checked=[],
+            reading=failed(http_status=None),
+            quota=None,
+        )
     )
     assert "Base URL not known" in page.text
+    assert "Quota read from not known" in page.text
     assert "Key source none" in page.text
     assert "no HTTP reply" in page.text
 
