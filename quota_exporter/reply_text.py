@@ -70,10 +70,14 @@ def _clean(value: object, secrets: tuple[str, ...], max_length: int) -> str | No
 
 
 def _visible(text: str) -> str:
-    """Make each run of white space one space; drop control, bidi, private and unassigned characters."""
+    """Make each run of white space one space; drop control, bidi, private and unassigned characters.
+
+    Letters with accents get one form (NFC): two names that look alike are one.
+    """
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
-    spaced = "".join(" " if character.isspace() else character for character in text)
+    composed = unicodedata.normalize("NFC", text)
+    spaced = "".join(" " if character.isspace() else character for character in composed)
     return " ".join("".join(c for c in spaced if not unicodedata.category(c).startswith("C")).split())
 
 

@@ -36,6 +36,8 @@ class Auth(Model):
 
 
 def _request_url(value: str) -> str:
+    if _PLACEHOLDER.search(value):
+        raise ValueError("is fixed: {name} may stand in path, query and body, not in the address of another host")
     parts = urls.split_url(value)
     if "@" in parts.netloc:
         raise ValueError("must not hold a user name or password")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,10 +11,12 @@ from quota_exporter.document import shown_key
 from quota_exporter.humanize import counted
 from quota_exporter.reply_text import clean_message
 
+_HIDDEN = "text that is not shown"
 _ITEMS_SHOWN = 3
 _INDENT = "  "
 _MEMBERS_SHOWN = 100
 _KEY_PIECE = 8
+_NAMES_OF_SECRETS = re.compile(r"password|passwd|secret|credential|authorization|cookie|api_?key|token$", re.IGNORECASE)
 
 
 def draw(value: Any, *, values: bool, secrets: tuple[str, ...]) -> Iterator[str]:
@@ -41,6 +44,9 @@ def _lines(value: Any, name: str, values: bool, secrets: tuple[str, ...]) -> Ite
                 yield f"{_INDENT}... {len(value) - count} more"
                 break
             shown = _member(key, secrets)
+            if isinstance(item, str) and item and _NAMES_OF_SECRETS.search(key):
+                yield f"{_INDENT}{shown}: {_HIDDEN if values else _type(item)}"
+                continue
             yield from (_INDENT + line for line in _lines(item, f"{shown}: ", values, secrets))
         yield "}"
     elif isinstance(value, list) and value:
@@ -65,7 +71,7 @@ def _member(key: str, secrets: tuple[str, ...]) -> str:
 def _scalar(value: Any, secrets: tuple[str, ...]) -> str:
     if isinstance(value, str) and value:
         text = clean_message(value, secrets)
-        return "text that is not shown" if text is None else json.dumps(text, ensure_ascii=False)
+        return _HIDDEN if text is None else json.dumps(text, ensure_ascii=False)
     text = json.dumps(value)
     return "number that is not shown" if _tells(text, secrets) else text
 

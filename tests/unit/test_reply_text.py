@@ -214,3 +214,8 @@ def test_cleaned_text_is_short_printable_and_free_of_the_credential(text: str, c
 def test_text_around_the_credential_never_lets_it_through(before: str, after: str) -> None:
     """No text around a key makes it look harmless."""
     assert clean_text(f"{before}{KEY}{after}", (KEY,)) is None
+
+
+def test_names_that_look_alike_are_one() -> None:
+    """An accented letter is the same name whether it came as one character or as two."""
+    assert clean_text("caf\u0065\u0301", ()) == clean_text("caf\u00e9", ()) == "caf\u00e9"

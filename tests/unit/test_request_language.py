@@ -142,6 +142,7 @@ def test_the_key_is_sent_as_bearer_unless_told_otherwise() -> None:
         ("size: 100, items", "size: 5000, items", "16: requests[1].pages.size: must be at most 1000"),
         ("items: teams", "items: length(teams)", "16: requests[1].pages.items: never gives an array or an object"),
         ("first: 0", "first: -1", "16: requests[1].pages.first: must be at least 0"),
+        ("org/team", "org/{team}", "8: requests[1].url: is fixed: {name} may stand in path, query and body, not in"),
         ("step: 100", "step: 0", "16: requests[1].pages.step: must be at least 1"),
         ("total: count", "total: 5", "16: requests[1].pages.total: must be an expression, which is text"),
         ("max_pages: 5", "max_pages: 0", "16: requests[1].pages.max_pages: must be at least 1"),

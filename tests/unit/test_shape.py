@@ -135,3 +135,13 @@ def test_one_line_without_values() -> None:
     assert [in_short(value, values=False, secrets=()) for value in ("a", 1, [5], None)] == [
         *("text", "number", "list of 1 item", "null")
     ]
+
+
+@pytest.mark.parametrize("name", ["password", "access_token", "client_secret", "apiKey", "Authorization", "set-cookie"])
+def test_members_named_like_secrets_are_not_shown(name: str) -> None:
+    """What a reply itself calls a secret is hidden however it looks; numbers such as counts of tokens are not."""
+    assert list(draw({name: "hunter2"}, values=True, secrets=())) == ["{", f'  "{name}": text that is not shown', "}"]
+    assert list(draw({"total_tokens": 5, "token": 7}, values=True, secrets=()))[1:3] == [
+        '  "total_tokens": 5',
+        '  "token": 7',
+    ]
