@@ -85,7 +85,7 @@ class _BucketReader:
         self._count(remaining, values[2], "remaining", rule.remaining)
         if not unlimited and values == (None, None, None):
             return None
-        limit_value, used_value, remaining_value = (self._in_units(value) for value in values)
+        limit_value, used_value, remaining_value = map(self._in_units, values, ("limit", "used", "remaining"))
         limited = True if isinstance(limit, float) and unlimited is False else None
         return Bucket(
             kind=kind,
@@ -148,11 +148,14 @@ class _BucketReader:
         self._reader.notes.drop(Problem.UNRESOLVED, field, rule.when)
         return None
 
-    def _in_units(self, value: float | None) -> float | None:
+    def _in_units(self, value: float | None, key: str) -> float | None:
         if value is None or self._per_unit == 1:
             return value
         amount = value / self._per_unit
-        return amount if math.isfinite(amount) else None
+        if math.isfinite(amount):
+            return amount
+        self._reader.notes.drop(Problem.NOT_A_NUMBER, f"{self._field}.{key}")
+        return None
 
     def _count(self, amount: _Amount, value: float | None, key: str, expression: Expression | None) -> None:
         field = f"{self._field}.{key}"

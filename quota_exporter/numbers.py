@@ -14,6 +14,7 @@ _RFC3339 = re.compile(
     r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?P<fraction>\.[0-9]+)?"
     r"(?:[Zz]|(?P<sign>[+-])(?P<offset_hours>[0-9]{2}):?(?P<offset_minutes>[0-9]{2}))?"
 )
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DURATION = re.compile(
     r"(?:(?P<y>[0-9]+)y)?(?:(?P<w>[0-9]+)w)?(?:(?P<d>[0-9]+)d)?(?:(?P<h>[0-9]+)h)?"
     r"(?:(?P<m>[0-9]+)m)?(?:(?P<s>[0-9]+)s)?(?:(?P<ms>[0-9]+)ms)?"
@@ -44,7 +45,7 @@ _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _MILLISECONDS_ABOVE = 1e11  # as seconds this would be the year 5138
 _END_OF_TIME = 253_402_300_800.0  # the year 10000
-_LONGEST_PERIOD = 100 * _SECONDS_OF_UNIT["y"]
+LONGEST_PERIOD = 100 * _SECONDS_OF_UNIT["y"]
 
 
 TimeFormat: TypeAlias = Literal["rfc3339", "unix", "unix_ms", "in_s", "in_ms"]
@@ -77,7 +78,8 @@ def is_never(value: object) -> bool:
 def parse_time(value: object, form: TimeFormat | None = None, *, now: float = 0.0) -> float | None:
     """Return a time as Unix seconds, None for what is none in this form.
 
-    The text may have any number of fraction digits and a leap second; without an offset it is UTC. Without a form
+    The text may have any number of fraction digits and a leap second; without an offset it is UTC, and a date alone is
+    its midnight. Without a form
     it is text, or a number (or numeric string) that is milliseconds above 1e11 and else seconds. `now` is the Unix
     time that `in_s` and `in_ms` count from. The time lies in the years 1970 to 9999, and not at 0.
     """
@@ -87,12 +89,14 @@ def parse_time(value: object, form: TimeFormat | None = None, *, now: float = 0.
     elif form is None:
         seconds = number / 1000 if number > _MILLISECONDS_ABOVE else number
     else:
-        seconds = number / (1000 if form.endswith("ms") else 1) + (now if form.startswith("in_") else 0)
+        seconds = number / (1000 if form.endswith("ms") else 1)
+        if form.startswith("in_"):
+            seconds = float(round(now + seconds))  # else the same moment would be another one at each poll
     return seconds if seconds is not None and 0 < seconds < _END_OF_TIME else None
 
 
 def _parse_rfc3339(text: str) -> float | None:
-    match = _RFC3339.fullmatch(text)
+    match = _RFC3339.fullmatch(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
     if match is None:
         return None
     hour, minute, second = (int(match[part]) for part in ("hour", "minute", "second"))
@@ -153,7 +157,7 @@ def parse_period(value: object, now: float) -> float | None:
             first = _first_of_period(datetime.fromtimestamp(now, UTC), months)
             end = add_span(first, span)
             seconds = None if end is None else end - first
-    return seconds if seconds is not None and 0 < seconds <= _LONGEST_PERIOD else None
+    return seconds if seconds is not None and 0 < seconds <= LONGEST_PERIOD else None
 
 
 def add_span(start: float, span: tuple[int, float]) -> float | None:

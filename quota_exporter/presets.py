@@ -25,4 +25,5 @@ def preset_text(name: str) -> str:
 
 def load_preset(name: str) -> ReplyMapping:
     """Load a mapping that ships with the package, anew on each call; raises KeyError for an unknown name."""
-    return load_mapping(parse_yaml(preset_text(name), Path(str(_FOLDER / f"{name}.yaml"))))
+    mapping = load_mapping(parse_yaml(preset_text(name), Path(str(_FOLDER / f"{name}.yaml"))))
+    return mapping.model_copy(update={"name": name})

@@ -334,3 +334,10 @@ def test_a_time_in_another_form_is_counted() -> None:
     """A number where text is due is no time."""
     quota = quota_of("{kind: tokens, used: u, resets_at: at, time_format: rfc3339}", {"u": 1, "at": 1780185600})
     assert quota.dropped == (Dropped(Problem.BAD_TIME, "buckets[0].resets_at (at)"),)
+
+
+def test_an_amount_too_large_in_its_unit_is_counted() -> None:
+    """What no float can hold once it is divided is dropped and counted, like anything that is no number."""
+    quota = quota_of("{kind: tokens, unit: k, limit: a, used: b}", {"a": 1e308, "b": 3}, more="units: {k: 0.001}")
+    assert (quota.buckets[0].limit, quota.buckets[0].used) == (None, 3000)
+    assert Dropped(Problem.NOT_A_NUMBER, "buckets[0].limit") in quota.dropped

@@ -153,7 +153,6 @@ def test_times_in_every_accepted_form(value: Any, expected: float) -> None:
         None,
         "",
         "never",
-        "2026-05-31",
         "00:00:00Z",
         "2026-5-31T00:00:00Z",
         "2026-02-30T00:00:00Z",
@@ -375,7 +374,7 @@ def test_nothing_else_is_never(value: Any) -> None:
         (200_000_000_000, "unix", 200_000_000_000.0),  # the form decides, not the size
         (90, "in_s", 1090.0),
         ("90", "in_s", 1090.0),
-        (1500, "in_ms", 1001.5),
+        (1500, "in_ms", 1002.0),
         (-60, "in_s", 940.0),
         ("2026-05-31T00:00:00Z", "rfc3339", unix(2026, 5, 31)),
     ],
@@ -487,3 +486,16 @@ def test_periods_are_positive_or_none(text: str, now: float) -> None:
     assert period is None or 0 < period <= 3_153_600_000
     boundary = next_boundary(text, now)
     assert boundary is None or boundary > now
+
+
+def test_a_date_is_its_midnight() -> None:
+    """A period that starts at a date starts at 00:00 UTC; a date that is none gives no time."""
+    assert parse_time("2026-11-01") == unix(2026, 11, 1)
+    assert parse_time("2026-02-30") is None
+    assert parse_time("2026-11-01", "rfc3339") == unix(2026, 11, 1)
+
+
+def test_times_from_now_are_whole_seconds() -> None:
+    """What counts from now is told to the second, so that the series of a reset does not change at each poll."""
+    assert parse_time(90_000, "in_ms", now=1000.4) == parse_time(89_900, "in_ms", now=1000.6) == 1090
+    assert parse_time(90, "in_s", now=1000.4) == 1090

@@ -41,9 +41,9 @@ def cost(name: str, limit: float | None, used: float, **more: float) -> Bucket:
             (
                 cost("key", 10, 0.29, **DECEMBER),
                 cost("key 1d", 2, 0.25, **TODAY),
-                cost("model gpt-4o", 5, 0.4, window_seconds=30 * 86400.0),
                 cost("team", 100, 0.29, **DECEMBER),
                 cost("team member", 10, 3.25, **WEEK),
+                cost("model gpt-4o", 5, 0.4, window_seconds=30 * 86400.0),
             ),
         ),
     ],
@@ -137,3 +137,14 @@ def test_where_it_is_asked(base_url: str) -> None:
 def test_an_error_may_give_a_reason(name: str, reason: Reason) -> None:
     """The proxy refuses expired and blocked keys with the same status as unknown ones, but says why."""
     assert failure_of("litellm", fixture("litellm", name)).reason is reason
+
+
+def test_many_models_leave_room_for_the_budgets_that_stop_the_key() -> None:
+    """However many models have budgets, those of the key, its windows and its team are read first."""
+    body = fixture("litellm", "full")
+    usage = body["key"]["info"]["model_max_budget_usage"]
+    for number in range(50):
+        usage[f"model-{number}"] = usage["gpt-4o"]
+    names = [bucket.name for bucket in quota_of("litellm", body).buckets]
+    assert len(names) == 20
+    assert names[:4] == ["key", "key 1d", "team", "team member"]

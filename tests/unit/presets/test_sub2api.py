@@ -89,7 +89,7 @@ def test_a_limit_that_is_renamed_is_counted() -> None:
     del body["subscription"]["daily_limit_usd"]
     quota = quota_of("sub2api", body)
     assert (quota.buckets[0].used, quota.buckets[0].limited) == (1.5, None)
-    assert [dropped.problem for dropped in quota.dropped] == [Problem.UNRESOLVED]
+    assert {dropped.problem for dropped in quota.dropped} == {Problem.UNRESOLVED}
 
 
 @pytest.mark.parametrize("base_url", ["https://relay.example.com", "https://relay.example.com/v1"])
@@ -117,3 +117,26 @@ def test_a_subscription_that_is_not_told_is_no_quota() -> None:
     body = fixture("sub2api", "subscription")
     del body["subscription"]
     assert failure_of("sub2api", body).reason is Reason.UNEXPECTED_SHAPE
+
+
+@pytest.mark.parametrize("limit", [None, 0, -1])
+def test_no_window_of_a_subscription_has_a_limit_below_one(limit: float | None) -> None:
+    """A limit that is null, 0 or negative is none."""
+    body = fixture("sub2api", "unlimited")
+    body["subscription"]["daily_limit_usd"] = limit
+    daily = quota_of("sub2api", body).buckets[0]
+    assert (daily.name, daily.limit, daily.remaining, daily.limited) == ("daily", None, None, False)
+
+
+def test_an_exhausted_key_that_is_called_invalid_shows_its_numbers() -> None:
+    """quota_exhausted is told with isValid false: nothing is left, which is what the alert needs to know."""
+    body = {"isValid": False, "status": "quota_exhausted", "quota": {"limit": 10, "used": 10, "remaining": 0}}
+    bucket = quota_of("sub2api", body).buckets[0]
+    assert (bucket.limit, bucket.used, bucket.remaining) == (10, 10, 0)
+
+
+def test_a_disabled_key_is_blocked_also_when_it_is_called_valid() -> None:
+    """The status goes before isValid."""
+    body = fixture("sub2api", "full")
+    failure = failure_of("sub2api", {**body, "isValid": True, "status": "disabled"})
+    assert failure.reason is Reason.KEY_BLOCKED
