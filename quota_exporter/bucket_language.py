@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from typing import Annotated, Any, Literal, Self
 
@@ -16,6 +17,7 @@ from quota_exporter.request_language import Identifier
 from quota_exporter.values import Model, ProblemAtKeys, matching
 
 _DEFAULT_BUCKET = "default"
+_NULL_LIMIT = "null_limit"
 
 BucketName = Annotated[
     str,
@@ -27,9 +29,15 @@ Currency = Annotated[str, matching("[A-Z]{3}", "must be three capital letters, s
 
 
 def _unlimited_form(value: Any) -> Any:
-    if value == "null_limit":
-        return {"null_limit": True}
-    return {"when": value} if isinstance(value, str) else value
+    if value == _NULL_LIMIT:
+        return {_NULL_LIMIT: True}
+    if isinstance(value, str):
+        if value.isidentifier() and difflib.get_close_matches(value, [_NULL_LIMIT], n=1, cutoff=0.8):
+            raise ValueError(f"is read as a member named {value}; did you mean {_NULL_LIMIT}?")
+        return {"when": value}
+    if not isinstance(value, dict):
+        raise ValueError(f"must be {_NULL_LIMIT}, an expression that gives true, or a map such as {{values: [-1]}}")  # noqa: TRY004 - pydantic reports it
+    return value
 
 
 class Unlimited(Model):

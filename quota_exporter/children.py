@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from quota_exporter.history import History
 from quota_exporter.quota import Failure, GatewayStatus, Quota, Reading, Reason
+from quota_exporter.reply_text import clean_text
 
 # After so many keys others get their turn: a millisecond or two of work.
 KEYS_AT_ONCE = 200
@@ -30,10 +31,14 @@ def split_id(provider_id: str) -> tuple[str, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One gateway's history with those of the keys that it lists, by their provider ids in the order of the list."""
+    """One gateway's history with those of the keys that it lists, by their provider ids in the order of the list.
+
+    `has_list` tells whether the list was ever read: until then nobody knows which keys there are.
+    """
 
     own: History = _NEW
     children: Mapping[str, History] = field(default_factory=dict)
+    has_list: bool = False
 
     async def after(self, reading: Reading, *, now: float, max_buckets: int) -> Record:
         """Return the record with one more reading of the gateway.
@@ -47,22 +52,26 @@ class Record:
             children[child.provider_id] = before.after(child, now=now, max_buckets=max_buckets)
             if len(children) % KEYS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return Record(self.own.after(reading, now=now, max_buckets=max_buckets), children)
+        has_list = self.has_list or (reading.quota is not None and reading.quota.children is not None)
+        return Record(self.own.after(reading, now=now, max_buckets=max_buckets), children, has_list)
 
     def status(
         self, provider_id: str, *, now: float, stale_for: float, late: Reading | None = None
     ) -> GatewayStatus | None:
         """Return what a scrape shows of the gateway or one of its keys.
 
-        None before the first reading, and of a key that is not listed. `late` is a failure of the gateway to show
-        instead of its last reading.
+        None before the first reading, and of a key that is not listed; until a list was read each key that may be there
+        fails as the gateway does. `late` is a failure of the gateway to show instead of its last reading.
         """
-        if split_id(provider_id)[1] is None:
+        _, alias = split_id(provider_id)
+        if alias is None:
             return self.own.status(now=now, stale_for=stale_for, late=late)
         history = self.children.get(provider_id)
         if history is None:
-            return None
-        late = None if late is None or late.failure is None else _unreadable(late, late.failure, provider_id)
+            if self.has_list or clean_text(alias, ()) != alias:  # no list shows such an alias: it may be a key
+                return None
+            history, late = _NEW, late or self.own.reading
+        late = None if late is None else _unreadable(late, provider_id)
         return history.status(now=now, stale_for=stale_for, late=late)
 
     def counters(self) -> Record:
@@ -72,19 +81,19 @@ class Record:
     def next_generation(self) -> Record:
         """Return the same for a new config generation."""
         children = {provider_id: child.next_generation() for provider_id, child in self.children.items()}
-        return Record(self.own.next_generation(), children)
+        return Record(self.own.next_generation(), children, self.has_list)
 
 
 def _child_readings(parent: Reading, known: Iterable[str]) -> Iterator[Reading]:
-    outcome = parent.outcome
-    if isinstance(outcome, Quota) and outcome.children is not None:
-        listed = outcome.children
+    if parent.quota is not None and parent.quota.children is not None:
+        listed = parent.quota.children
         return (_of_child(parent, child_id(parent.provider_id, child.alias), child.outcome) for child in listed)
-    failure = outcome if isinstance(outcome, Failure) else _NO_LIST
-    return (_unreadable(parent, failure, provider_id) for provider_id in known)
+    return (_unreadable(parent, provider_id) for provider_id in known)
 
 
-def _unreadable(parent: Reading, failure: Failure, provider_id: str) -> Reading:
+def _unreadable(parent: Reading, provider_id: str) -> Reading:
+    """Return the reading of a key whose gateway gave no list."""
+    failure = parent.failure or _NO_LIST
     detail = f"the list of keys at {parent.provider_id} cannot be read: {failure.detail}"
     return _of_child(parent, provider_id, Failure(failure.reason, detail))
 

@@ -30,15 +30,8 @@ from quota_exporter.web.server import ListenError, open_sockets
 _T = TypeVar("_T")
 
 
-class _Commands(ServeByDefault):
-    """Lists the commands in the order in which a user needs them, not by name."""
-
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
 @click.group(
-    cls=_Commands,
+    cls=ServeByDefault,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Without a command `serve` runs; `quota-exporter serve --help` tells its flags.",
 )

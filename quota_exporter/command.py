@@ -1,4 +1,4 @@
-"""What all commands of the command line share: where the config is, how work runs, how a failure ends it."""
+"""What every command of the command line needs to run."""
 
 from __future__ import annotations
 

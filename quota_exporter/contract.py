@@ -27,7 +27,7 @@ from quota_exporter.contract_values import (
 from quota_exporter.humanize import number
 from quota_exporter.numbers import parse_number
 from quota_exporter.quota import Kind
-from quota_exporter.reply_text import clean_text
+from quota_exporter.reply_text import MAX_NAME, clean_text
 
 _SCHEMA = files("quota_exporter") / "data" / "contract.schema.json"
 _AMOUNTS = ("limit", "used", "remaining")
@@ -36,7 +36,6 @@ _OF_COST = (*_OF_TOKENS, "currency")
 _OF_BUCKET = (*_OF_COST, "kind", "name", "window_seconds")
 _OF_REPLY = ("key", "tokens", "cost", "buckets", "expires_at", "error")
 _DEFAULT_NAME = "default"
-_MAX_NAME = 64
 _MAX_BUCKETS = 20
 _MAX_UNKNOWN = 5
 _CENT = 0.01
@@ -188,7 +187,7 @@ def _unknown_members(document: Mapping[str, Any], look: Look) -> Iterator[Findin
     ]
     for where, name, known in unknown[:_MAX_UNKNOWN]:
         shown = clean_text(name, look.secrets) or "(a name that is not shown, for it may be a key)"
-        nearest = difflib.get_close_matches(name[:_MAX_NAME], known, n=1)
+        nearest = difflib.get_close_matches(name[:MAX_NAME], known, n=1)
         hint = f"did you mean `{nearest[0]}`?" if nearest else "clients ignore it"
         yield warning(f"{where}{shown}", f"is not a member of the contract; {hint}")
     if len(unknown) > _MAX_UNKNOWN:

@@ -14,7 +14,9 @@ import httpx
 from quota_exporter import __version__
 from quota_exporter.contract import check_document, error_problem
 from quota_exporter.contract_values import Finding, ok, skipped, violation, warning
-from quota_exporter.exchange import transport_failure, whole_body
+from quota_exporter.exchange import retry_after, transport_failure, whole_body
+from quota_exporter.key_list import KEY_REASONS
+from quota_exporter.mapping import MAX_FRESH_SECONDS, max_age
 from quota_exporter.reply import BadReplyError, parse_json
 from quota_exporter.reply_text import clean_message, clean_text
 from quota_exporter.transport import Route, Transport, open_transport
@@ -22,8 +24,6 @@ from quota_exporter.urls import is_plain_http_to_public, origin_of, split_url
 from quota_exporter.values import is_header_value
 
 _DEADLINE_SECONDS = 10.0
-_LONGEST_MAX_AGE = 300
-_REASONS = ("key_expired", "key_blocked", "payment_required")
 _OK = 200
 _MULTIPLE_CHOICES = 300
 _BAD_REQUEST = 400
@@ -128,7 +128,7 @@ def _judge(answer: _Answer, key: str, now: float) -> Iterator[Finding]:
         yield violation("body", answer.problem.detail)
     yield _echo(answer, key)
     if answer.status in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
-        yield _retry_after(answer.headers)
+        yield _retry_after(answer.headers, now)
     if not _OK <= answer.status < _MULTIPLE_CHOICES:
         if answer.problem is None and answer.status >= _BAD_REQUEST:
             yield _error(answer.document, key)
@@ -185,30 +185,27 @@ def _error(document: Any, key: str) -> Finding:
     error = document["error"]
     message = clean_message(error["message"], (key,)) or "a message that is not shown, for it may hold a key"
     code = error.get("code")
-    if code in _REASONS:
+    if code in KEY_REASONS:
         return ok("error", f"{message}; its code {code} is shown as the reason")
     return ok("error", f"{message}; code {clean_text(code, (key,)) or 'not given'}")
 
 
-def _retry_after(headers: Mapping[str, str]) -> Finding:
-    if re.fullmatch(r"\s*(?:[0-9]{1,6}|[A-Za-z]{3}, .{20,30} GMT)\s*", headers.get("retry-after", "")):
-        return ok("Retry-After", "it says when to come back")
-    return warning("Retry-After", "is missing or no number of seconds; send it with 429 and 503")
+def _retry_after(headers: Mapping[str, str], now: float) -> Finding:
+    if retry_after(headers.get("retry-after", ""), now) is None:
+        return warning("Retry-After", "is missing or no number of seconds; send it with 429 and 503")
+    return ok("Retry-After", "it says when to come back")
 
 
 def _cache_control(headers: Mapping[str, str]) -> Finding:
-    point, value = "Cache-Control", headers.get("cache-control")
-    if value is None:
-        return ok(point, "not given, so the endpoint is asked on each scrape")
-    ages = re.findall(r'(?i)(?:^|[\s,])max-age="?([^\s,"]*)', value)
-    if not ages:
-        return ok(point, "no max-age, so the endpoint is asked on each scrape")
-    if not re.fullmatch("[0-9]{1,10}", ages[0]):
+    point, value = "Cache-Control", headers.get("cache-control", "")
+    seconds = max_age(value)
+    if seconds == MAX_FRESH_SECONDS:
+        return ok(point, f"the endpoint is asked at most every {seconds:g} s, the longest that the exporter waits")
+    if seconds:
+        return ok(point, f"the endpoint is asked at most every {seconds:g} s")
+    if re.search(r'(?i)\bmax-age=(?!"?[0-9])', value):
         return warning(point, "max-age is no number of seconds")
-    seconds = int(ages[0])
-    if seconds > _LONGEST_MAX_AGE:
-        return warning(point, f"max-age is {seconds} s; the exporter asks again after {_LONGEST_MAX_AGE} s")
-    return ok(point, f"the endpoint is asked at most every {seconds} s")
+    return ok(point, "no max-age that allows to reuse a reply, so the endpoint is asked on each scrape")
 
 
 def _judge_refusal(answer: _Answer | str) -> Iterator[Finding]:

@@ -11,15 +11,13 @@ from enum import StrEnum
 from typing import Any
 
 from quota_exporter.humanize import number, relative
-from quota_exporter.numbers import parse_number
-from quota_exporter.reply_text import clean_text
+from quota_exporter.numbers import LONGEST_PERIOD, parse_number
+from quota_exporter.reply_text import MAX_NAME, clean_text
 
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
 _TIME_FORM = "write RFC 3339 with a zone, such as 2026-12-01T00:00:00Z"
-_LONGEST_WINDOW = 3_153_600_000  # 100 years
-_MAX_NAME = 64
 
 
 class Verdict(StrEnum):
@@ -98,8 +96,8 @@ def text_points(point: str, value: Any, look: Look) -> Iterator[Finding]:
         )
     elif isinstance(value, int):
         yield warning(point, f"is a number; write text: {json.dumps(shown)}")
-    elif len(value) > _MAX_NAME:
-        yield warning(point, f"is longer than {_MAX_NAME} characters and will be cut")
+    elif len(value) > MAX_NAME:
+        yield warning(point, f"is longer than {MAX_NAME} characters and will be cut")
     else:
         yield ok(point, shown)
 
@@ -138,7 +136,7 @@ def window_points(point: str, bucket: Mapping[str, Any]) -> Iterator[Finding]:
         yield null(point)
     elif seconds is None:
         yield violation(point, _no_number(value))
-    elif not 0 < seconds <= _LONGEST_WINDOW:
+    elif not 0 < seconds <= LONGEST_PERIOD:
         yield violation(point, "must be above 0 and at most 100 years")
     elif isinstance(value, str):
         yield warning(point, "is a number in quotes; write it without them")

@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import cast
@@ -19,11 +19,13 @@ from quota_exporter.mapping import Reply, classify_error
 from quota_exporter.mapping_language import ReplyMapping
 from quota_exporter.outgoing import Step
 from quota_exporter.quota import Failure, Reason
+from quota_exporter.reader import Notes
 from quota_exporter.reply import MAX_BODY_BYTES, MAX_PAGE_BYTES, BadReplyError, parse_json, read_body
 
 MAX_PAUSE_SECONDS = 300.0
 
-_MIN_SECRET_LENGTH = 8
+# Shorter words of a header are mostly ordinary ones, which names may hold.
+_MIN_SECRET_LENGTH = 6
 _ERROR_BODY_SECONDS = 1.0
 _OK = 200
 _MULTIPLE_CHOICES = 300
@@ -42,21 +44,28 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What the requests of one poll carry; `texts` are those values that no text of a reply may show."""
+    """What all requests of one poll carry: the key, and the gateway entry's own headers."""
 
     key: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
 
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The key, and the headers that are longer than ordinary words, which names may hold."""
-        return (self.key, *(value for value in self.headers.values() if len(value) >= _MIN_SECRET_LENGTH))
+
+def secret_texts(mapping: ReplyMapping, key: str | None, headers: Iterable[str]) -> tuple[str, ...]:
+    """Return what no text shown may hold: the key, the values of `headers` and of those of the mapping's requests.
+
+    Of a header's value each word counts by itself too; those that are too short to tell are left out.
+    """
+    own = (value.get_secret_value() for request in mapping.steps for value in request.headers.values())
+    words = (word for value in (*headers, *own) for word in (value, *value.split()))
+    texts = dict.fromkeys(word for word in words if len(word) >= _MIN_SECRET_LENGTH)
+    return tuple(texts) if key is None else (key, *texts)
 
 
 class Exchange:
     """Sends the requests of one poll, one after the other, before a deadline that they share.
 
     `status` is that of the last reply, None while there is none; `last_status` is what came to the last request alone.
+    `deadline` is by the loop's clock; `texts` is what no text of a reply may show.
     """
 
     def __init__(
@@ -67,14 +76,20 @@ class Exchange:
         *,
         timeout: float,
         wall: Callable[[], float],
+        notes: Notes | None = None,
     ) -> None:
-        """Let the time run: `timeout` seconds for all requests together. `wall` gives Unix seconds."""
+        """Let the time run: `timeout` seconds for all requests together.
+
+        `wall` gives Unix seconds. `notes` are given to learn what each expression gave.
+        """
         self._transport = transport
         self._mapping = mapping
         self._secrets = secrets
         self._timeout = timeout
         self._wall = wall
-        self._deadline = asyncio.get_running_loop().time() + timeout
+        self._notes = notes
+        self.texts = secret_texts(mapping, secrets.key, secrets.headers.values())
+        self.deadline = asyncio.get_running_loop().time() + timeout
         self.status: int | None = None
         self.last_status: int | None = None
 
@@ -87,7 +102,7 @@ class Exchange:
             key = "base_url" if step.request.url is None else "the mapping's url"
             return Failure(Reason.DNS, f"the host in {key} is not a name that DNS allows")
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self.deadline):
                 response = await self._transport.handle_async_request(request)
                 self.status = self.last_status = response.status_code
                 try:
@@ -119,15 +134,16 @@ class Exchange:
                 reply = parse_json(await whole_body(response))
         except (BadReplyError, httpx.HTTPError, OSError):  # TimeoutError is an OSError
             reply = None  # the status alone tells enough
-        said_reason, message = classify_error(self._mapping, reply, secrets=self._secrets.texts)
+        notes = Notes() if self._notes is None else self._notes.apart()
+        said_reason, message = classify_error(self._mapping, reply, secrets=self.texts, notes=notes)
         default = Reason.SERVER_ERROR if status >= _INTERNAL_SERVER_ERROR else Reason.HTTP_ERROR
         reason = said_reason or _REASONS.get(status, default)
         pause = None
         if status in (_TOO_MANY_REQUESTS, _SERVICE_UNAVAILABLE):
-            pause = _retry_after(response.headers.get("retry-after", ""), self._wall())
+            pause = retry_after(response.headers.get("retry-after", ""), self._wall())
             reason = reason if pause is None else Reason.RATE_LIMITED
         detail = f"HTTP {status}" if message is None else f"HTTP {status}: {message}"
-        return Failure(reason, detail, retry_after=pause)
+        return Failure(reason, detail, pause, notes.dropped)
 
 
 async def whole_body(response: httpx.Response, max_bytes: int = MAX_BODY_BYTES) -> bytes:
@@ -135,6 +151,23 @@ async def whole_body(response: httpx.Response, max_bytes: int = MAX_BODY_BYTES) 
     # an async transport answers with an async stream, which aiter() hands on undecoded
     stream = cast("httpx.AsyncByteStream", response.stream)
     return await read_body(aiter(stream), response.headers.get("content-encoding", ""), max_bytes)
+
+
+def retry_after(value: str, now: float) -> float | None:
+    """Return the seconds of a Retry-After header (RFC 9110 10.2.3: seconds or a date), at most five minutes.
+
+    `now` is Unix seconds. None when the header says neither.
+    """
+    text = value.strip()
+    if re.fullmatch(r"[0-9]+", text):
+        seconds = float(text)
+    else:
+        try:
+            moment = email.utils.parsedate_to_datetime(text)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    return min(max(seconds, 0.0), MAX_PAUSE_SECONDS)
 
 
 def transport_failure(error: httpx.HTTPError | OSError) -> Failure:
@@ -186,17 +219,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         queue += [cause.__cause__, cause.__context__]
         if isinstance(cause, BaseExceptionGroup):
             queue += cause.exceptions
-
-
-def _retry_after(value: str, now: float) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110 10.2.3: seconds or a date), at most five minutes."""
-    text = value.strip()
-    if re.fullmatch(r"[0-9]+", text):
-        seconds = float(text)
-    else:
-        try:
-            moment = email.utils.parsedate_to_datetime(text)
-        except (ValueError, TypeError, OverflowError):
-            return None
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
-    return min(max(seconds, 0.0), MAX_PAUSE_SECONDS)

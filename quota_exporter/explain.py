@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
+from quota_exporter.conversation import lost_reply
+from quota_exporter.credentials import Credential
 from quota_exporter.endpoints import auth_of
+from quota_exporter.exchange import secret_texts
 from quota_exporter.exporter import Generation
 from quota_exporter.files import FileProblem, FileReader
 from quota_exporter.gateway import Gateway
 from quota_exporter.humanize import counted
-from quota_exporter.mapping import Reply, check_reply, map_replies
+from quota_exporter.mapping import Reply, check_reply, is_asked_for, map_replies, request_values
 from quota_exporter.mapping_language import ReplyMapping
 from quota_exporter.metrics import GatewayLabels
+from quota_exporter.outgoing import place_of
 from quota_exporter.paging import PagedList
-from quota_exporter.quota import Failure, KeySource, Problem, Quota, Reading
+from quota_exporter.quota import Failure, KeySource, Quota, Reading, Reason
 from quota_exporter.reader import Notes
-from quota_exporter.recording import MAX_RECORDED_BYTES, Recorded, RecordingTransport
-from quota_exporter.reply import BadReplyError, parse_json
+from quota_exporter.recording import Recorded, RecordingTransport
+from quota_exporter.reply import MAX_PAGE_BYTES, BadReplyError, parse_json
 
 _SHOWN_HEADERS = frozenset(("accept", "accept-encoding", "user-agent", "content-type", "host"))
-_LEAST_SECRET = 6
 
 
 class ExplainError(Exception):
@@ -37,12 +39,14 @@ class ExplainError(Exception):
 class Turn:
     """A request, in lines without its secrets, and its reply: JSON, or text that says why there is none.
 
-    There are no lines of a request when the reply came from a file. `further` says what pages came after it.
+    There are no lines of a request when the reply came from a file. `sent` is the JSON that a POST carries, None where
+    there is none. `further` says what pages came after it.
     """
 
     request: Sequence[str]
     title: str
     reply: Any = field(repr=False)
+    sent: Any = field(default=None, repr=False)
     further: str | None = None
 
 
@@ -66,8 +70,9 @@ async def explain_poll(generation: Generation, provider_id: str) -> Explanation:
     gateway = replace(member.gateway, transport=RecordingTransport(member.gateway.transport, recorded))
     reading = await gateway.poll(credential, notes)
     hidden = _hidden_headers(gateway)
-    sent = (value for record in recorded for name, value in record.headers if _is_hidden(name, hidden))
-    secrets = _secrets(credential.key, sent)
+    own = {name.lower() for name in gateway.settings.headers}
+    sent = (value for record in recorded for name, value in record.headers if name.lower() in own)
+    secrets = secret_texts(gateway.mapping, _key(credential), sent)
     pages = (list(page) for _, page in groupby(recorded, key=lambda record: (record.method, _path(record.url))))
     turns = [await _turn(number, page, gateway, hidden, secrets) for number, page in enumerate(pages, start=1)]
     return Explanation(generation.labels[provider_id], turns, notes, reading, secrets)
@@ -80,19 +85,20 @@ def explain_file(generation: Generation, provider_id: str, path: Path, files: Fi
     """
     plan, member = generation.plans[provider_id], generation.fleet.members[provider_id]
     try:
-        document = parse_json(files.read_text(path, max_bytes=MAX_RECORDED_BYTES).encode())
+        document = parse_json(files.read_text(path, max_bytes=MAX_PAGE_BYTES).encode())
     except FileProblem as problem:
         raise ExplainError(f"{path}: the file {problem}") from None
     except BadReplyError as error:
         raise ExplainError(f"{path}: {error.detail}") from None
     values = (header.value for header in plan.settings.headers.values())
-    secrets = _secrets(member.credential().key, (value.get_secret_value() for value in values if value is not None))
+    sent = (value.get_secret_value() for value in values if value is not None)
+    secrets = secret_texts(plan.mapping, _key(member.credential()), sent)
     now = time.time()
     notes = Notes(evaluated=[])
     outcome: Quota | Failure
-    replies = _replies(plan.mapping, _bodies(plan.mapping, document, path), notes, secrets)
+    replies = _replies(plan.mapping, _bodies(plan.mapping, document, path), notes, secrets, now)
     if isinstance(replies, Failure):
-        outcome = replies
+        outcome = replace(replies, dropped=(*notes.dropped, *replies.dropped))
     else:
         outcome = map_replies(
             plan.mapping,
@@ -126,17 +132,24 @@ def _bodies(mapping: ReplyMapping, document: Any, path: Path) -> dict[str, Any]:
 
 
 def _replies(
-    mapping: ReplyMapping, bodies: dict[str, Any], notes: Notes, secrets: tuple[str, ...]
+    mapping: ReplyMapping, bodies: dict[str, Any], notes: Notes, secrets: tuple[str, ...], now: float
 ) -> dict[str, Reply] | Failure:
-    """The replies that may be used, or why there is no quota; what optional ones lose is noted."""
-    replies = {}
-    for request in mapping.steps:
+    """The replies that a poll would ask for and may use, or why there is no quota; what optional ones lose is noted."""
+    replies: dict[str, Reply] = {}
+    for index, request in enumerate(mapping.steps):
+        place = place_of(index)
+        if not is_asked_for(request, replies, place, now=now, notes=notes):
+            continue
+        if request_values(request, replies, place, now=now, notes=notes) is None:
+            if request.optional:
+                continue
+            return Failure(Reason.UNEXPECTED_SHAPE, f"the replies before {request.id} lack a value that it needs")
         if request.id not in bodies:
             continue
         reply = Reply(bodies[request.id], 200, {})
-        failure = check_reply(mapping, request, reply, secrets=secrets)
+        failure = check_reply(mapping, request, reply, secrets=secrets, notes=notes)
         if failure is None and request.pages is not None:
-            listed = PagedList(request.pages, request.id)
+            listed = PagedList(request.pages, f"{place}.pages", request.id, notes)
             try:
                 listed.add(reply.body, {})
             except BadReplyError as error:
@@ -147,7 +160,8 @@ def _replies(
         elif not request.optional:
             return failure
         else:
-            notes.drop(Problem.UNRESOLVED, f"{request.id}: {failure.detail}")
+            lost = lost_reply(place, request, failure)
+            notes.drop(lost.problem, lost.where)
     return replies
 
 
@@ -162,7 +176,8 @@ async def _turn(
     if others:
         last = others[-1]
         further = f"{counted(len(others), 'further page')}, the last one with {_result(last)}"
-    return Turn(lines, f"Reply {number}: {_result(first)}", await _document(first), further)
+    sent = json.loads(first.sent) if first.sent else None
+    return Turn(lines, f"Reply {number}: {_result(first)}", await _document(first), sent, further)
 
 
 def _result(record: Recorded) -> str:
@@ -197,10 +212,8 @@ def _is_hidden(name: str, hidden: frozenset[str]) -> bool:
     return name.lower() in hidden or name.lower() not in _SHOWN_HEADERS
 
 
-def _secrets(key: SecretStr | None, headers: Iterable[str]) -> tuple[str, ...]:
-    """The key, and what headers carry beside ordinary words, which names of a reply may hold."""
-    sent = (word for value in headers for word in (value, *value.split()) if len(word) >= _LEAST_SECRET)
-    return tuple(dict.fromkeys(sent if key is None else (key.get_secret_value(), *sent)))
+def _key(credential: Credential) -> str | None:
+    return None if credential.key is None else credential.key.get_secret_value()
 
 
 def _path(url: str) -> str:

@@ -32,7 +32,8 @@ def print_explanation(console: Console, explanation: Explanation, *, values: boo
     console.print(Text(f"{reading.provider_id}: mapping {explanation.labels.mapping}{source}", "bold"))
     for number, turn in enumerate(explanation.turns, start=1):
         if turn.request:
-            _section(console, f"Request {number}", turn.request)
+            sent = () if turn.sent is None else draw(turn.sent, values=values, secrets=secrets)
+            _section(console, f"Request {number}", [*turn.request, *sent])
         reply = turn.reply
         _section(
             console, turn.title, [reply] if isinstance(reply, str) else draw(reply, values=values, secrets=secrets)
@@ -70,7 +71,7 @@ def _expressions(evaluated: Sequence[Evaluated], *, values: bool, secrets: tuple
         if shown[one.field] <= _REPEATS_SHOWN:
             table.add_row(Text(f"  {one.field}"), Text(one.text), _gave(one.value, values=values, secrets=secrets))
         elif shown[one.field] == _REPEATS_SHOWN + 1:
-            rest = f"... for {counted(total[one.field] - _REPEATS_SHOWN, 'more item')}"
+            rest = f"... {counted(total[one.field] - _REPEATS_SHOWN, 'more time')}"
             table.add_row(Text(f"  {one.field}"), Text(rest, "dim"), Text())
     return table
 

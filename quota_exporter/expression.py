@@ -5,17 +5,26 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import pairwise
 from typing import Any
 
 import jmespath
 from jmespath.exceptions import LexerError, ParseError
 from jmespath.lexer import Lexer
 
-from quota_exporter.expression_types import ANY, Types, in_words, memberless, mismatches, types_of
+from quota_exporter.expression_types import (
+    ANY,
+    Types,
+    calls_of,
+    copies,
+    in_words,
+    memberless,
+    mismatches,
+    nodes_of,
+    types_of,
+)
 from quota_exporter.functions import MOST_ARGUMENTS, OwnFunctions, Surroundings
 from quota_exporter.interpreter import STEPS, BoundedInterpreter
 from quota_exporter.numbers import parse_number
@@ -162,42 +171,41 @@ def _check_traps(tokens: list[Any]) -> None:
 
 
 def _check_tree(root: Any, tokens: list[Any]) -> None:
-    level, depth, copies = [root], 0, 1
+    level, depth = [root], 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:
             raise ExpressionError(f"is nested more than {MAX_DEPTH} levels deep")
-        for node in level:
-            if node["type"] == "function_expression":
-                _check_call(node["value"], len(node["children"]), tokens)
-            elif node["type"] in ("multi_select_list", "multi_select_dict"):
-                copies *= len(node["children"])
-        level = [child for node in level for child in _children(node)]
-    if copies > MAX_COPIES:
+        level = [child for node in level for child in nodes_of(node)]
+    calls = list(zip(calls_of(root), _starts_of_calls(tokens), strict=True))
+    for call, start in calls:
+        _check_call(call["value"], len(call["children"]), start)
+    if copies(root) > MAX_COPIES:
         # lists of lists of the same thing grow with every level
         raise ExpressionError(f"makes more than {MAX_COPIES} copies of its input by [...] and {{...}}")
     if (holder := memberless(root)) is not None:
         raise ExpressionError(
             f"asks {in_words(holder)} for a member, which is always null; a ! goes before (a.b), not (a)"
         )
-    for function, number, taken, given in mismatches(root):
-        message = f"argument {number} of {function}() must be {in_words(taken)}, not {in_words(given)}"
-        raise _error(message, _start_of_call(function, tokens))
+    for call, start in calls:
+        for number, taken, given in mismatches(call):
+            message = f"argument {number} of {call['value']}() must be {in_words(taken)}, not {in_words(given)}"
+            raise _error(message, start)
 
 
-def _children(node: Any) -> Iterator[Any]:
-    # A slice holds numbers where other nodes hold nodes.
-    return (child for child in node["children"] if isinstance(child, dict))
+def _starts_of_calls(tokens: list[Any]) -> list[int]:
+    starts, name, previous = [], 0, ""
+    for token in tokens:
+        # (abs)(x) is a call too
+        if token["type"] == "lparen" and previous in ("unquoted_identifier", "rparen"):
+            starts.append(name)
+        previous = token["type"]
+        if previous in ("unquoted_identifier", "quoted_identifier"):
+            name = token["start"]
+    return starts
 
 
-def _start_of_call(name: str, tokens: list[Any]) -> int:
-    pairs = pairwise(tokens)
-    start: int = next(token["start"] for token, then in pairs if token["value"] == name and then["type"] == "lparen")
-    return start
-
-
-def _check_call(name: str, given: int, tokens: list[Any]) -> None:
-    start = _start_of_call(name, tokens)
+def _check_call(name: str, given: int, start: int) -> None:
     function = OwnFunctions.FUNCTION_TABLE.get(name)
     if function is None:
         nearest = difflib.get_close_matches(name, OwnFunctions.FUNCTION_TABLE, n=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any, Final
 
 from quota_exporter.functions import OwnFunctions
@@ -54,28 +55,50 @@ def types_of(node: Any) -> Types:
     return frozenset(types)
 
 
-def mismatches(node: Any) -> Iterator[tuple[str, int, Types, Types]]:
-    """Yield the calls whose argument can never be what the function takes.
-
-    Each as the function's name, the argument's number from 1, the types that it takes and those that it is given.
-    """
+def calls_of(node: Any) -> Iterator[Any]:
+    """Yield the nodes that call a function, in the order of the text."""
+    children = nodes_of(node)
     if node["type"] == "function_expression":
-        declared = OwnFunctions.FUNCTION_TABLE[node["value"]]["signature"]
-        for index, argument in enumerate(node["children"]):
-            wanted = declared[min(index, len(declared) - 1)]["types"] if declared else []
-            given = types_of(argument)
-            taken = frozenset(_plain(wanted))
-            # a list where a number or null is taken is a mistake, though it may be null too
-            if "expref" not in wanted and taken and not (given - _NULL or given) & taken:
-                yield node["value"], index + 1, taken, given
-    for child in node["children"]:
-        if isinstance(child, dict):
-            yield from mismatches(child)
+        yield node
+    elif node["type"] == "filter_projection":
+        # the condition is the last child, but stands before what is taken of the items
+        children.insert(1, children.pop())
+    for child in children:
+        yield from calls_of(child)
+
+
+def mismatches(call: Any) -> Iterator[tuple[int, Types, Types]]:
+    """Yield the arguments of a call that can never be what the function takes.
+
+    Each as its number from 1, the types that the function takes and those that it is given.
+    """
+    declared = OwnFunctions.FUNCTION_TABLE[call["value"]]["signature"]
+    for index, argument in enumerate(call["children"]):
+        wanted = declared[min(index, len(declared) - 1)]["types"] if declared else []
+        given = types_of(argument)
+        taken = frozenset(_plain(wanted))
+        # a list where a number or null is taken is a mistake, though it may be null too
+        if "expref" not in wanted and taken and not (given - _NULL or given) & taken:
+            yield index + 1, taken, given
+
+
+def copies(node: Any) -> int:
+    """How many times at most an expression gives its input, put together by [...] and {...}."""
+    children = nodes_of(node)
+    inner = [copies(child) for child in children] or [1]
+    kind = "merge" if (node["type"], node.get("value")) == ("function_expression", "merge") else node["type"]
+    if kind in ("multi_select_list", "multi_select_dict", "merge"):
+        return sum(inner)
+    gives_one = kind in ("or_expression", "and_expression", "comparator", "function_expression")
+    if gives_one and not any(child["type"] == "expref" for child in children):
+        return max(inner)
+    # one works on what the other gives
+    return prod(inner)
 
 
 def memberless(node: Any) -> Types | None:
     """Return what a member is asked of that can have none, such as the boolean in `!(a).b`; None when all is well."""
-    children = _nodes(node)
+    children = nodes_of(node)
     if node["type"] == "subexpression" and not (given := types_of(children[0])) & {"object"}:
         return given
     return next((found for child in children if (found := memberless(child)) is not None), None)
@@ -83,7 +106,7 @@ def memberless(node: Any) -> Types | None:
 
 def built_depth(node: Any) -> int:
     """How deep an expression nests objects that it makes by {...}, in which a member that was missing is null."""
-    inner = max(map(built_depth, _nodes(node)), default=0)
+    inner = max(map(built_depth, nodes_of(node)), default=0)
     return inner + int(node["type"] == "multi_select_dict")
 
 
@@ -92,7 +115,7 @@ def invents_truth(node: Any) -> str | None:
 
     Only a member itself, or its comparison with a literal that is not null, says what the reply says.
     """
-    kind, children = node["type"], _nodes(node)
+    kind, children = node["type"], nodes_of(node)
     found = None
     if kind == "literal":
         found = "a literal is true whatever the reply says"
@@ -109,7 +132,8 @@ def invents_truth(node: Any) -> str | None:
     return found or next((inside for child in children if (inside := invents_truth(child)) is not None), None)
 
 
-def _nodes(node: Any) -> list[Any]:
+def nodes_of(node: Any) -> list[Any]:
+    """Return the nodes right below a node."""
     # a slice holds numbers where other nodes hold nodes
     return [child for child in node["children"] if isinstance(child, dict)]
 

@@ -17,13 +17,17 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class ServeByDefault(click.Group):
-    """Runs `serve` when no command is named, as exporters do."""
+    """Runs `serve` when no command is named, as exporters do; the help keeps the order in which they were added."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `serve` before flags that no command precedes."""
         if not args or (args[0].startswith("-") and args[0] not in ("--help", "-h", "--version")):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Name the commands in the order in which a user needs them, not by name."""
+        return list(self.commands)
 
 
 def config_file_flag(command: Command) -> Command:

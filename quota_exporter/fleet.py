@@ -25,6 +25,9 @@ LATE_READING_SECONDS = 300.0
 # Between so many polls others get their turn: a thousand requests sent in one go would bring as many replies at once.
 _STARTED_AT_ONCE = 20
 
+# Settings that change how a reading is shown or how long it is reused, but not what a poll reads.
+_NOT_OF_THE_READING = ("label", "owner", "thresholds", "stale_for", "min_interval")
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -50,8 +53,9 @@ class Member:
 class _State:
     """What is remembered of one member; times are those of the monotonic clock.
 
-    `has_slot` tells whether the poll in flight has come to its turn. `seen_as` are the ids under which the last reading
-    was shown: to those who ask for another it is news, also when they had given up before it came.
+    `has_slot` tells whether the poll in flight has come to its turn. `seen_as` are the ids, of the member and its known
+    keys, under which the last reading was shown: to those who ask for another it is news, also when they had given up
+    before it came.
     """
 
     poll: asyncio.Task[None] | None = None
@@ -103,7 +107,7 @@ class Fleet:
         """Poll these gateways where a new reading is due, and wait for them at most `deadline` seconds.
 
         A gateway is followed by the keys that it lists. The id of such a key gives that key alone, and nothing when the
-        gateway does not list it; each status comes once.
+        gateway's list lacks it; while no list could be read yet, it fails as the gateway does. Each status comes once.
 
         With None each poll is waited for until it is done: once it has its turn among the keys of its origin, its own
         timeout bounds it. A poll that is not done by the deadline is shown as timed out in this answer alone. It
@@ -266,7 +270,8 @@ class Fleet:
         last = state.record.own
         is_news = last.reading is not None and asked not in state.seen_as
         if is_done or (is_news and self._monotonic() - last.read_at <= LATE_READING_SECONDS):
-            state.seen_as.add(asked)
+            if asked == member_id or asked in state.record.children:  # others come from requests, without end
+                state.seen_as.add(asked)
             return None
         assert state.credential is not None  # noqa: S101 - a poll in flight has set it
         why = "in progress" if state.has_slot else "waiting for other keys of its origin"
@@ -279,7 +284,8 @@ def _lists_keys(member: Member) -> bool:
 
 
 def _reads_the_same(one: Gateway, other: Gateway) -> bool:
-    return (one.settings, one.url, one.mapping) == (other.settings, other.url, other.mapping)
+    settings = other.settings.model_copy(update={name: getattr(one.settings, name) for name in _NOT_OF_THE_READING})
+    return (one.settings, one.url, one.mapping) == (settings, other.url, other.mapping)
 
 
 def _failed(member: Member, key_source: KeySource, duration: float, failure: Failure) -> Reading:

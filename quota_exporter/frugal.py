@@ -7,7 +7,7 @@ from typing import cast
 import httpx
 
 from quota_exporter.recording import Recorded
-from quota_exporter.reply import MAX_BODY_BYTES
+from quota_exporter.reply import MAX_PAGE_BYTES
 from quota_exporter.settings import Tls
 from quota_exporter.tls import ssl_context
 from quota_exporter.transport import Route, Transport, open_transport
@@ -68,8 +68,8 @@ class FrugalTransport(httpx.AsyncBaseTransport):
             # an async transport answers with an async stream, which aiter() hands on undecoded
             async for chunk in cast("httpx.AsyncByteStream", response.stream):
                 body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    break  # more than a poll accepts: it will say so
+                if len(body) > MAX_PAGE_BYTES:
+                    break  # more than any poll accepts: it will say so
         finally:
             await response.aclose()
         return response.status_code, response.headers, bytes(body)

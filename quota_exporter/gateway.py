@@ -6,9 +6,8 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -17,7 +16,7 @@ from quota_exporter.conversation import Conversation
 from quota_exporter.credentials import Credential
 from quota_exporter.exchange import Exchange, Secrets
 from quota_exporter.files import MAX_SECRET_BYTES, FileProblem, FileReader
-from quota_exporter.mapping import map_replies
+from quota_exporter.mapping import map_in_steps
 from quota_exporter.mapping_language import ReplyMapping
 from quota_exporter.outgoing import Step, steps_of
 from quota_exporter.quota import Failure, Quota, Reading, Reason
@@ -59,9 +58,9 @@ class Gateway:
         exchange = None
         outcome: Quota | Failure
         try:
-            secrets = self._secrets(credential)
-            exchange = Exchange(self.transport, self.mapping, secrets, timeout=self.settings.timeout, wall=self.wall)
-            outcome = await self._outcome(exchange, secrets.texts, notes)
+            secrets, timeout = self._secrets(credential), self.settings.timeout
+            exchange = Exchange(self.transport, self.mapping, secrets, timeout=timeout, wall=self.wall, notes=notes)
+            outcome = await self._outcome(exchange, Notes() if notes is None else notes)
         except _NothingToSendError as error:
             outcome = Failure(error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - no bug in one poll may cost another gateway its series
@@ -75,24 +74,30 @@ class Gateway:
             outcome=outcome,
         )
 
-    async def _outcome(self, exchange: Exchange, secrets: tuple[str, ...], notes: Notes | None) -> Quota | Failure:
-        conversation = Conversation(exchange, self.mapping, secrets=secrets, wall=self.wall)
+    async def _outcome(self, exchange: Exchange, notes: Notes) -> Quota | Failure:
+        conversation = Conversation(exchange, self.mapping, notes, wall=self.wall)
         failure = await conversation.hold(self._steps)
         if failure is not None:
             return failure
-        work = partial(
-            map_replies,
+        work = map_in_steps(
             self.mapping,
             conversation.replies,
-            dropped=tuple(conversation.dropped),
-            secrets=secrets,
+            secrets=exchange.texts,
             now=self.wall(),
             max_buckets=self.settings.max_buckets,
             max_children=self.settings.max_children,
             notes=notes,
         )
-        # thousands of keys take the better part of a second, for which the loop cannot stand still
-        return work() if self.mapping.children is None else await asyncio.to_thread(work)
+        try:
+            async with asyncio.timeout_at(exchange.deadline):
+                outcome = await _in_turns(work)
+        except TimeoutError:
+            detail = f"the reply was not mapped within {self.settings.timeout:g} s; raise timeout"
+            outcome = Failure(Reason.TIMEOUT, detail, dropped=notes.dropped)
+        pause = conversation.pause
+        if isinstance(outcome, Failure):
+            return replace(outcome, retry_after=pause)
+        return outcome if pause is None else replace(outcome, fresh_for=max(outcome.fresh_for, pause))
 
     def _secrets(self, credential: Credential) -> Secrets:
         if self.url is None:
@@ -120,6 +125,17 @@ class Gateway:
                 Reason.NO_API_KEY, f"the file of header {name} is blank or holds what a header cannot carry"
             )
         return text
+
+
+async def _in_turns(work: Generator[None, None, Quota | Failure]) -> Quota | Failure:
+    """Do the work step by step, others in between."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            outcome: Quota | Failure = end.value
+            return outcome
+        await asyncio.sleep(0)
 
 
 class _NothingToSendError(Exception):

@@ -169,12 +169,14 @@ async def _try_all(
 
 
 async def _poll(candidate: _Candidate, transport: FrugalTransport, key: SecretStr, files: FileReader) -> Reading:
-    settings = GatewaySettings(
-        provider_id=_PROVIDER_ID,
-        base_url=candidate.base_url,
-        mapping=candidate.mapping.name,
-        quota_path=candidate.quota_path,
-        timeout=_TIMEOUT,  # type: ignore[arg-type]  # as in a config file
+    settings = GatewaySettings.model_validate(
+        {
+            "provider_id": _PROVIDER_ID,
+            "base_url": candidate.base_url,
+            "mapping": candidate.mapping.name,
+            "quota_path": candidate.quota_path,
+            "timeout": _TIMEOUT,
+        }
     )
     first, *others = candidate.addresses
     gateway = Gateway(settings, candidate.mapping, first, transport, files, further_urls=tuple(others))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 from pydantic import SecretStr
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -27,19 +25,18 @@ from quota_exporter.explain import ExplainError, Explanation, explain_file, expl
 from quota_exporter.explain_report import print_explanation
 from quota_exporter.exporter import Sources, load, start
 from quota_exporter.files import FileReader
-from quota_exporter.flags import config_file_flag
-from quota_exporter.guess import Attempt, Guess, GuessError, entry_of, guess as try_presets
-from quota_exporter.humanize import counted
+from quota_exporter.flags import Command, config_file_flag
+from quota_exporter.guess import GuessError, entry_of, guess as try_presets
+from quota_exporter.guess_report import loss, print_guess, why_none
 from quota_exporter.mapping_choice import quoted
-from quota_exporter.oneshot import UnknownGatewayError, unknown_gateway
+from quota_exporter.oneshot import UnknownGatewayError
 from quota_exporter.preset_page import all_presets, presets_page, presets_table
 from quota_exporter.presets import preset_names, preset_text
-from quota_exporter.quota import Failure, KeySource, Reason
+from quota_exporter.quota import KeySource
 from quota_exporter.settings import Tls
 from quota_exporter.terminal import open_console
 from quota_exporter.tls import ssl_context
-
-Command = TypeVar("Command", bound=Callable[..., Any])
+from quota_exporter.unknown import unknown_id
 
 
 def _key_flags(command: Command) -> Command:
@@ -71,7 +68,7 @@ def explain(*, config_file: Path | None, provider_id: str, reply: Path | None, v
     except (ExplainError, UnknownGatewayError) as error:
         fail(str(error))
     print_explanation(open_console(), explanation, values=values)
-    raise SystemExit(0 if explanation.reading.quota is not None else 1)
+    sys.exit(0 if explanation.reading.quota is not None else 1)
 
 
 async def _explanation(sources: Sources, provider_id: str, reply: Path | None) -> Explanation:
@@ -84,7 +81,7 @@ async def _explanation(sources: Sources, provider_id: str, reply: Path | None) -
                 f" use `quota-exporter explain {parent}`"
             )
         if provider_id not in generation.plans:
-            raise UnknownGatewayError(unknown_gateway(generation, provider_id))
+            raise UnknownGatewayError(unknown_id(generation, provider_id, typed=True))
         if reply is not None:
             return explain_file(generation, provider_id, reply, sources.files)
         return await explain_poll(generation, provider_id)
@@ -109,57 +106,12 @@ def guess(*, url: str, api_key_file: Path | None, api_key_env: str | None) -> No
     except GuessError as error:
         fail(str(error))
     console = open_console()
-    _print_guess(console, found)
+    print_guess(console, found)
     best = found.best
     if best is None:
-        fail(f"\n{_why_none(found)}")
-    console.print(Text(f"\n{best.mapping.name} fits{_loss(best)}. The config entry:\n", "bold"))
+        fail(f"\n{why_none(found)}")
+    console.print(Text(f"\n{best.mapping.name} fits{loss(best)}. The config entry:\n", "bold"))
     click.echo(entry_of(best, key_line), nl=False)
-
-
-def _print_guess(console: Console, found: Guess) -> None:
-    console.print(Text("Asked, with the key, for reading only:", "bold"))
-    for asked in found.requests:
-        console.print(Text(f"  {asked}"))
-    console.print(Text("\nPresets:", "bold"))
-    misfits = []
-    for attempt in found.attempts:
-        outcome, name = attempt.reading.outcome, attempt.mapping.name
-        if not isinstance(outcome, Failure):
-            buckets = ", ".join(f"{bucket.kind} {bucket.name}" for bucket in outcome.buckets)
-            if outcome.children is not None:
-                buckets = counted(len(outcome.children), "key")
-            console.print(Text(f"  {name}: fits{_loss(attempt)} ({buckets})", "green"))
-        elif outcome.reason is Reason.UNEXPECTED_SHAPE:
-            misfits.append(name)
-        elif attempt.is_refused:
-            console.print(
-                Text(f"  {name}: answers, but refuses this key ({outcome.reason}, {outcome.detail})", "yellow")
-            )
-        else:
-            console.print(Text(f"  {name}: {outcome.reason}, {outcome.detail}", "dim"))
-    if misfits:
-        console.print(Text(f"  a reply, but not theirs: {', '.join(misfits)}", "dim"))
-    if found.left_out:
-        names = ", ".join(found.left_out)
-        console.print(
-            Text(f"  not tried, for want of requests: {names}; give the address of the quota itself for these")
-        )
-
-
-def _why_none(found: Guess) -> str:
-    if not found.has_answer:
-        return (
-            "No reply came. Check the URL and whether this machine reaches it;"
-            " SSL_CERT_FILE names the certificates of an authority of your own."
-        )
-    if any(attempt.is_refused for attempt in found.attempts):
-        return "No preset fits, and the key is refused. Check that it is a key of this gateway, then try again."
-    return "No preset fits. An own mapping takes about ten lines of YAML: see docs/mappings.md, and `explain`."
-
-
-def _loss(attempt: Attempt) -> str:
-    return f", with {counted(attempt.problems, 'value')} not used" if attempt.problems else ""
 
 
 @click.command(short_help="List the presets, or print one.")
@@ -205,7 +157,7 @@ def contract_check(*, url: str, api_key_file: Path | None, api_key_env: str | No
     key, _ = _key(api_key_file, api_key_env)
     context, now = ssl_context(Tls()), time.time()
     findings = run_async(lambda: check_contract(url, key.get_secret_value(), ssl_context=context, now=now))
-    raise SystemExit(0 if print_findings(open_console(), findings) else 1)
+    sys.exit(0 if print_findings(open_console(), findings) else 1)
 
 
 @contract.command("schema")

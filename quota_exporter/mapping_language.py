@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from quota_exporter.bucket_language import BucketRule
 from quota_exporter.document import ConfigProblem, Document
 from quota_exporter.expression_fields import Condition, Given, Name, Rows, Time
 from quota_exporter.numbers import TimeFormat, parse_number
-from quota_exporter.request_language import Auth, Identifier, Request
+from quota_exporter.request_language import Auth, Identifier, Request, placeholders
 from quota_exporter.validation import Place, validate
-from quota_exporter.values import Duration, Model, ProblemAtKeys, QuotaPath, matching
+from quota_exporter.values import Duration, Model, PositiveDuration, ProblemAtKeys, QuotaPath, matching
+
+_NAME = "[a-z0-9][a-z0-9-]{0,63}"
 
 
 def _per_unit(value: Any) -> float:
@@ -26,7 +28,8 @@ def _per_unit(value: Any) -> float:
 
 MappingName = Annotated[
     str,
-    matching(r"[a-z0-9][a-z0-9-]{0,63}", "must be 1 to 64 lower-case letters, digits or dashes, no dash first"),
+    matching(_NAME, "must be 1 to 64 lower-case letters, digits or dashes, no dash first"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"}),
 ]
 PerUnit = Annotated[float, BeforeValidator(_per_unit), Field(gt=0)]
 
@@ -55,6 +58,9 @@ class ChildrenRule(Model):
     time_format: Annotated[TimeFormat | None, Given] = Field(
         None, description="How the reply writes times; default: told by their looks."
     )
+    first_by: Annotated[Name | None, Given] = Field(
+        None, description="Expression: of keys with the same alias the one for which this is least is taken."
+    )
     buckets: Annotated[tuple[BucketRule, ...], Field(strict=False)] = Field(description="The buckets of each key.")
     max_children: int = Field(5000, ge=1, le=100_000, description="Most keys taken from the list.")
 
@@ -82,7 +88,7 @@ class About(Model):
 
 
 class ReplyMapping(Model):
-    """How the replies of one sort of gateway become quotas; `min_interval` is in seconds.
+    """How the replies of one sort of gateway become quotas; `min_interval` and `timeout` are in seconds.
 
     With one request the expressions see its reply, with several an object that holds each reply under the request's id.
     `success`, `error` and `reason` see each reply by itself. With `cache_control` the reply's max-age is how long it is
@@ -110,6 +116,9 @@ class ReplyMapping(Model):
         None, description="How the reply writes times; default: told by their looks."
     )
     min_interval: Duration = Field(0.0, description="Least time between polls, where the gateway entry says none.")
+    timeout: Annotated[PositiveDuration | None, Given] = Field(
+        None, description="Most time for all requests of a poll together, where the gateway entry says none."
+    )
     cache_control: bool = Field(
         default=False, description="Whether Cache-Control: max-age of the reply is a least time between polls."
     )
@@ -134,10 +143,24 @@ class ReplyMapping(Model):
                 raise ProblemAtKeys(message, "requests", index, "id")
             if index and request.path is None and request.url is None:
                 raise ProblemAtKeys("needs a `path` or a `url`", "requests", index, lacks=("path", "url"))
+        if any(placeholders(self.path)):
+            raise ProblemAtKeys(
+                "has {...}, which only `requests` with several of them can fill; write them out", "path"
+            )
         first = self.requests[0]
         for key in ("where", "values", "optional"):
             if getattr(first, key):
                 raise ProblemAtKeys("has no meaning for the first request; remove it", "requests", 0, key)
+        return self
+
+    @model_validator(mode="after")
+    def _check_headers(self) -> Self:
+        for index, request in enumerate(self.requests):
+            key_header = (request.auth or self.auth or Auth()).header.lower()
+            for name in request.headers:
+                if name.lower() == key_header:
+                    message = "is the header that carries the API key; remove it, or name another one in `auth`"
+                    raise ProblemAtKeys(message, "requests", index, "headers", name)
         return self
 
     @model_validator(mode="after")
@@ -159,6 +182,12 @@ class ReplyMapping(Model):
     def steps(self) -> tuple[Request, ...]:
         """The requests in their order."""
         return self.requests if self.path is None else (Request(path=self.path),)
+
+    @property
+    def has_currency(self) -> bool:
+        """Whether any of its buckets can hold money."""
+        rules = self.buckets if self.children is None else (*self.buckets, *self.children.buckets)
+        return any(rule.currency is not None for rule in rules)
 
     def with_overrides(self, *, currency: str | None, units: Mapping[str, float]) -> ReplyMapping:
         """Return the mapping with another literal currency and with other units, where they are given."""

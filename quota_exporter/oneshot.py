@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import http.client
 import time
 import urllib.error
@@ -13,16 +12,14 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from quota_exporter.children import split_id
 from quota_exporter.exporter import Generation, Sources, load, start
 from quota_exporter.exposition import Families, Format, encode
 from quota_exporter.humanize import counted
 from quota_exporter.metrics import gateway_families
-from quota_exporter.reply_text import clean_text
 from quota_exporter.report import gateway_reports, read_status
+from quota_exporter.unknown import unknown_id
 
 _STATUS_TIMEOUT_SECONDS = 15
-_MAX_ID = 64
 _T = TypeVar("_T")
 
 
@@ -46,13 +43,13 @@ async def poll(
     wanted = list(dict.fromkeys(provider_ids)) or list(generation.plans)
     for provider_id in wanted:
         if not generation.fleet.answers_for(provider_id):
-            raise UnknownGatewayError(unknown_gateway(generation, provider_id))
+            raise UnknownGatewayError(unknown_id(generation, provider_id, typed=True))
     try:
         statuses = await generation.fleet.statuses(wanted, deadline=None)
         shown = [status.reading.provider_id for status in statuses]
         for provider_id in wanted:
             if provider_id not in shown:
-                raise UnknownGatewayError(_unlisted(generation, provider_id))
+                raise UnknownGatewayError(unknown_id(generation, provider_id, typed=True))
         return all(status.reading.failure is None for status in statuses), show(generation, shown)
     finally:
         await generation.fleet.aclose()  # after Ctrl-C polls are still in flight
@@ -113,28 +110,3 @@ def fetch_status(url: str) -> tuple[list[dict[str, Any]], float]:
     except (OSError, http.client.HTTPException, ValueError, RecursionError):
         answer = f"no quota-exporter answers at {url}"
     raise NoExporterError(f"{answer}; name the exporter's address with --url, or use `quota-exporter poll`")
-
-
-def unknown_gateway(generation: Generation, provider_id: str) -> str:
-    """Say that no gateway has this id, and what to do."""
-    parent, _ = split_id(provider_id)
-    if parent in generation.roster.disabled:
-        return f"{parent} is disabled by enabled_providers; add it there"
-    if parent in generation.plans:
-        return f"{parent} lists no keys: its mapping {generation.plans[parent].mapping.name} has no `children`"
-    nearest = difflib.get_close_matches(provider_id, generation.plans, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else "`quota-exporter check` lists all"
-    shown = clean_text(provider_id, ())  # it may be a key that went astray
-    named = "this id" if shown is None else f"the id {shown!r}"
-    return f"no gateway of {named} is configured; {hint}"
-
-
-def _unlisted(generation: Generation, provider_id: str) -> str:
-    parent, _ = split_id(provider_id)
-    status = generation.fleet.last(parent)
-    if status is not None and status.reading.failure is not None:
-        return f"the list of keys at {parent} cannot be read: {status.reading.failure.detail}"
-    keys = [name for name in generation.fleet.ids() if split_id(name)[0] == parent]
-    nearest = difflib.get_close_matches(provider_id, keys, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"`quota-exporter poll {parent}` lists its keys"
-    return f"{parent} lists no key of the id {provider_id[:_MAX_ID]!r}; {hint}"

@@ -15,6 +15,7 @@ from quota_exporter.endpoints import auth_of
 from quota_exporter.mapping_language import ReplyMapping
 from quota_exporter.request_language import Auth, Request, fill
 from quota_exporter.settings import GatewaySettings
+from quota_exporter.urls import origin_of
 
 _MAX_VALUE_LENGTH = 256
 
@@ -23,23 +24,17 @@ _MAX_VALUE_LENGTH = 256
 class Step:
     """One request of a mapping for one gateway, with all that stays the same from poll to poll.
 
-    `place` is where the request stands in the mapping, `condition` the request with its `where` alone. `fixed_url` is
-    None where the URL, `template` with a query, depends on earlier replies or on the page.
+    `place` is where the request stands in the mapping, as in `requests[1]`. `fixed_url` is None where the URL,
+    `template` with a query, depends on earlier replies or on the page.
     """
 
     request: Request
     place: str
-    condition: Request
     template: str
     fixed_url: httpx.URL | None
     headers: httpx.Headers = field(repr=False)
     auth: Auth
     extensions: Mapping[str, str]
-
-    @property
-    def label(self) -> str:
-        """The request for people, as in `requests[1] (team)`."""
-        return f"{self.place} ({self.request.id})"
 
     def can_carry(self, values: Mapping[str, str]) -> bool:
         """Whether the values of earlier replies can stand in the request without leading it elsewhere."""
@@ -75,8 +70,7 @@ class Step:
 
 def steps_of(mapping: ReplyMapping, settings: GatewaySettings, urls: tuple[str, ...]) -> tuple[Step, ...]:
     """Prepare the requests of a mapping, whose URLs are `urls` in the same order."""
-    name = settings.tls.server_name
-    extensions = {} if name is None else {"sni_hostname": name}
+    own_origins = {origin_of(url) for request, url in zip(mapping.steps, urls, strict=True) if request.url is None}
     steps = []
     for index, (request, url) in enumerate(zip(mapping.steps, urls, strict=True)):
         headers = {
@@ -91,16 +85,24 @@ def steps_of(mapping: ReplyMapping, settings: GatewaySettings, urls: tuple[str, 
         steps.append(
             Step(
                 request=request,
-                place=f"requests[{index}]",
-                condition=request.model_copy(update={"values": {}}),
+                place=place_of(index),
                 template=url,
                 fixed_url=_fixed_url(request, url),
                 headers=sent,
                 auth=auth_of(mapping, request, settings.auth),
-                extensions=extensions,
+                extensions=_tls_name(settings) if origin_of(url) in own_origins else {},
             )
         )
     return tuple(steps)
+
+
+def place_of(index: int) -> str:
+    """Return where a request stands in its mapping, for messages."""
+    return f"requests[{index}]"
+
+
+def _tls_name(settings: GatewaySettings) -> dict[str, str]:
+    return {} if settings.tls.server_name is None else {"sni_hostname": settings.tls.server_name}
 
 
 def _fixed_url(request: Request, template: str) -> httpx.URL | None:

@@ -8,23 +8,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from quota_exporter.expression import Evaluation, Expression, Nothing
-from quota_exporter.functions import items_of
 from quota_exporter.numbers import parse_number
 from quota_exporter.quota import Dropped, Problem, Reason
+from quota_exporter.reader import Notes, Reader, rows
 from quota_exporter.reply import BadReplyError
 from quota_exporter.request_language import Pages
 
 # Some gateways give the same page for 0 and 1, so one page of nothing new is not yet the end.
 _MOST_REPEATED = 2
 
+MAX_LIST_BYTES = 64 * 1024 * 1024
+# Some gateways give a few more items than they were asked for.
+_MOST_OF_SIZE = 2
+
 
 class PagedList:
-    """The distinct items of the pages that came so far; `field` is the place of `pages` in the mapping."""
+    """The distinct items of the pages that came so far.
 
-    def __init__(self, pages: Pages, field: str) -> None:
+    `field` is the place of `pages` in the mapping, as in `requests[0].pages`. `notes` are given to learn what the
+    expressions gave for the first page.
+    """
+
+    def __init__(self, pages: Pages, field: str, request_id: str, notes: Notes | None = None) -> None:
         self._pages = pages
         self._field = field
+        self._request_id = request_id
+        self._notes = Notes() if notes is None else notes.apart()
         self._count = 0
+        self._bytes = 0
+        self._size_of_first = 0
         self._repeated = 0
         self._total: float | None = None
         self._lacks_total = False
@@ -43,22 +55,27 @@ class PagedList:
         return self._is_whole or self._count == self._pages.max_pages
 
     def add(self, body: Any, headers: Mapping[str, str]) -> None:
-        """Add the items of the next page; BadReplyError when it holds no list."""
-        evaluation = Evaluation(body, 0.0, {"": headers})
-        items = self._items(evaluation, self._pages.items)
+        """Add the items of the next page; BadReplyError when it holds no list, or one that is too large."""
+        reader = Reader(Evaluation(body, 0.0, {self._request_id: headers}), 0.0, self._notes)
+        self._notes = Notes()
+        items = self._items(reader, self._pages.items)
+        if len(items) > _MOST_OF_SIZE * self._pages.size:
+            what = (
+                f"a page has {len(items)} items, more than {_MOST_OF_SIZE} times the `pages.size` of {self._pages.size}"
+            )
+            raise BadReplyError(Reason.TOO_LARGE, what)
         known = len(self.items)
         for item in items:
-            # sorted: an object is the same whatever the order of its members
-            digest = hashlib.sha256(json.dumps(item, sort_keys=True).encode()).digest()
-            if digest not in self._seen:
-                self._seen.add(digest)
-                self.items.append(item)
+            self._add(item)
         if self._pages.total is not None:
-            self._total = parse_number(evaluation.value(self._pages.total))
+            self._total = parse_number(reader.raw(self._pages.total, f"{self._field}.total"))
             self._lacks_total = self._lacks_total or self._total is None
         self._count += 1
+        if self._count == 1:
+            # the gateway may give fewer at once than it is asked for
+            self._size_of_first = len(items)
         self._repeated = 0 if len(self.items) > known else self._repeated + 1
-        is_last = len(items) < self._pages.size or self._repeated == _MOST_REPEATED
+        is_last = len(items) < max(1, self._size_of_first) or self._repeated == _MOST_REPEATED
         self._is_whole = is_last or (self._total is not None and len(self.items) >= self._total)
 
     def dropped(self) -> list[Dropped]:
@@ -73,13 +90,22 @@ class PagedList:
             found.append(Dropped(Problem.UNRESOLVED, f"{self._field}.items (fewer than total says)", missing))
         return found
 
-    def _items(self, evaluation: Evaluation, expression: Expression) -> list[Any]:
-        value = evaluation.value(expression)
-        if isinstance(value, dict):
-            return items_of(value)
-        if isinstance(value, list):
-            return value
-        if value is None and expression.path is not None:
-            return []
+    def _add(self, item: Any) -> None:
+        # sorted: an object is the same whatever the order of its members
+        text = json.dumps(item, sort_keys=True).encode()
+        digest = hashlib.sha256(text).digest()
+        if digest in self._seen:
+            return
+        self._bytes += len(text)
+        if self._bytes > MAX_LIST_BYTES:
+            raise BadReplyError(Reason.TOO_LARGE, f"all pages together are larger than {MAX_LIST_BYTES >> 20} MiB")
+        self._seen.add(digest)
+        self.items.append(item)
+
+    def _items(self, reader: Reader, expression: Expression) -> list[Any]:
+        value = reader.raw(expression, f"{self._field}.items")
+        items = rows(value, expression)
+        if items is not None:
+            return items
         what = "is not there" if isinstance(value, Nothing) else "is neither a list nor a map"
         raise BadReplyError(Reason.UNEXPECTED_SHAPE, f"`pages.items` ({expression.text}) {what}")

@@ -47,10 +47,24 @@ class Notes:
             key = problem, where if expression is None else f"{where} ({expression.text})"
             self.counts[key] = self.counts.get(key, 0) + count
 
+    def apart(self) -> Notes:
+        """Return notes with counts of their own; what each expression gives is told here."""
+        return Notes(evaluated=self.evaluated)
+
     @property
     def dropped(self) -> tuple[Dropped, ...]:
         """What was dropped so far."""
         return tuple(Dropped(problem, where, count) for (problem, where), count in self.counts.items())
+
+
+def rows(value: Any, expression: Expression) -> list[Any] | None:
+    """Return the items of a list that `expression` gave, or the members of a map as {key, value}; None for all else."""
+    if value is None and expression.path is not None:
+        # An expression that is more than a path gives null also for what the reply does not have.
+        return []
+    if isinstance(value, dict):
+        return items_of(value)
+    return value if isinstance(value, list) else None
 
 
 class Reader:
@@ -120,15 +134,10 @@ class Reader:
 
     def items(self, expression: Expression, field: str) -> list[Any] | None:
         """Return the items of a list, or the members of a map as {key, value}; None when it is neither, counted."""
-        value = self.raw(expression, field)
-        if value is None:
-            return []
-        if isinstance(value, list):
-            return value
-        if isinstance(value, dict):
-            return items_of(value)
-        self.notes.drop(Problem.UNRESOLVED, field, expression)
-        return None
+        items = rows(self.raw(expression, field), expression)
+        if items is None:
+            self.notes.drop(Problem.UNRESOLVED, field, expression)
+        return items
 
     def readers(self, expression: Expression | None, field: str) -> Iterator[Reader]:
         """Give a reader for each item, or this one without an expression."""

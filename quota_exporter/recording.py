@@ -9,18 +9,16 @@ from urllib.parse import parse_qsl, unquote
 
 import httpx
 
-from quota_exporter.reply import parse_json, read_body
+from quota_exporter.reply import MAX_PAGE_BYTES, parse_json, read_body
 from quota_exporter.reply_text import clean_text
-
-MAX_RECORDED_BYTES = 2 << 20
 
 
 @dataclass(slots=True)
 class Recorded:
     """One request and what came back; `http_status` is None while nothing has.
 
-    `headers` are the request's, as (name, value): the caller must not show what is secret in them. `is_whole` tells
-    that the reply was read to its end.
+    `headers` and `sent`, its body, are the request's, the former as (name, value): the caller must not show what is
+    secret in them. `is_whole` tells that the reply was read to its end.
     """
 
     method: str
@@ -30,10 +28,11 @@ class Recorded:
     encoding: str = ""
     chunks: list[bytes] = field(default_factory=list, repr=False)
     is_whole: bool = False
+    sent: bytes = field(default=b"", repr=False)
 
     async def document(self) -> Any:
         """Return the reply's JSON; BadReplyError when it is none."""
-        return parse_json(await read_body(_each(self.chunks), self.encoding, MAX_RECORDED_BYTES))
+        return parse_json(await read_body(_each(self.chunks), self.encoding, MAX_PAGE_BYTES))
 
     def address(self, configured: Iterable[str], secrets: tuple[str, ...]) -> str:
         """Return the URL for people, with dots for what may be a key: a gateway's reply can have led to it.
@@ -57,7 +56,7 @@ class RecordingTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and record it."""
-        record = Recorded(request.method, str(request.url), list(request.headers.items()))
+        record = Recorded(request.method, str(request.url), list(request.headers.items()), sent=request.content)
         self.recorded.append(record)
         response = await self.inner.handle_async_request(request)
         record.http_status = response.status_code

@@ -19,29 +19,26 @@ from quota_exporter.quota import GatewayStatus, KeySource, Quota
 _LOG = logging.getLogger(__name__)
 
 
-def gateway_report(generation: Generation, provider_id: str, *, now: float) -> dict[str, Any]:
-    """Report on one gateway, or one key that a gateway lists, after its last poll.
-
-    It holds no key and no reply text but cleaned names. Keys: provider_id, label, parent (the gateway that lists this
-    key, else None), owner, mapping, base_url, url (None without base URL), urls (of all requests, `url` first), origins
-    (where the key goes, each scheme://host:port), key_source, checked [{source, where, outcome}], notes, configured_at,
-    min_interval_seconds, reading (None before the first poll), quota (None when there is none; its `children` is how
-    many keys it lists, None when it lists none), last_success (Unix time). What is configured is that of the parent.
-    Times are Unix seconds, durations seconds.
-    """
-    (report,) = gateway_reports(generation, [provider_id], now=now)
-    return report
-
-
 def gateway_reports(generation: Generation, provider_ids: Iterable[str], *, now: float) -> list[dict[str, Any]]:
-    """Reports on gateways and keys, as `gateway_report` makes them."""
+    """Report on gateways, and keys that a gateway lists, after their last poll; keys no longer listed are left out.
+
+    A report holds no key and no reply text but cleaned names. Its keys: provider_id, label, parent (the gateway that
+    lists this key, else None), owner, mapping, base_url, url (None without base URL), urls (of all requests, `url`
+    first), origins (where the key goes, each scheme://host:port), key_source, checked [{source, where, outcome}],
+    notes, configured_at, min_interval_seconds, reading (None before the first poll), quota (None when there is none;
+    its `children` is how many keys it lists, None when it lists none), last_success (Unix time). What is configured is
+    that of the parent. Times are Unix seconds, durations seconds.
+    """
     configured: dict[str, dict[str, Any]] = {}  # by gateway: thousands of its keys must not look for its own key each
     reports = []
     for provider_id in provider_ids:
         parent, alias = split_id(provider_id)
+        status = generation.fleet.last(provider_id)
+        if alias is not None and status is None:
+            continue  # a poll that ended after the ids were taken no longer listed it
         if parent not in configured:
             configured[parent] = _configured(generation, parent)
-        report = configured[parent] | _polled(generation.fleet.last(provider_id), now)
+        report = configured[parent] | _polled(status, now)
         if alias is not None:
             report |= {"provider_id": provider_id, "label": alias, "parent": parent, "notes": []}
         reports.append(report)

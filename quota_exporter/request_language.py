@@ -67,7 +67,7 @@ def _query_value(value: Any) -> Any:
 
 
 class Pages(Model):
-    """How the rest of a list is asked for: page after page, until one holds fewer than `size` items.
+    """How the rest of a list is asked for: page after page, until one is empty, shorter than the first, or nothing new.
 
     The page's number is sent as the query parameter `query`: `first`, then `step` more each time. `items` gives the
     items of one page, `total` how many there are in all, if the reply says.
@@ -123,6 +123,11 @@ class Request(Model):
             raise ProblemAtKeys("says the whole address; remove `path` and `root`, or the `url`", "url")
         if self.body is not None and self.method != "POST":
             raise ProblemAtKeys("is sent by POST only; add method: POST", "body", lacks=("method",))
+        for name, value in self.headers.items():
+            if any(placeholders(value.get_secret_value())):
+                raise ProblemAtKeys(
+                    "is sent as it stands: {...} is filled in path, query and body only", "headers", name
+                )
         for key, part in (("path", self.path), ("query", self.query), ("body", self.body)):
             for name in placeholders(part):
                 if name not in self.values:

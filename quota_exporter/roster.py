@@ -217,6 +217,8 @@ class _Draft:
         self._warn_of_unreadable_secrets(entry)
         base_url = self._base_url(entry)
         settings = entry.settings.model_copy(update={"base_url": base_url})
+        if mapping is not None and mapping.timeout is not None and "timeout" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"timeout": mapping.timeout})
         if mapping is None:
             self._check_urls(entry, () if base_url is None else (base_url,), problems)
             return None

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import Field
 
+from quota_exporter.mapping_language import ReplyMapping
 from quota_exporter.settings import ALIASES, KEY_SOURCES, GatewaySettings, Options
 
 _NULL = {"type": "null"}
-_MAPPING_MODELS = ("ReplyMapping", "Request", "Pages", "BucketRule", "Unlimited", "ChildrenRule", "About")
 
 
 class ConfigFile(Options):
@@ -26,6 +26,8 @@ def config_schema() -> dict[str, Any]:
     for model in (schema, *schema["$defs"].values()):
         for name, value in model.get("properties", {}).items():
             _write_default_as_yaml(name, value)
+            if "patternProperties" in value:
+                value["additionalProperties"] = False
     for alias, name in ALIASES.items():
         gateway["properties"][alias] = gateway["properties"][name]
     gateway["required"].remove("provider_id")
@@ -45,12 +47,11 @@ def config_schema() -> dict[str, Any]:
 def _tell_of_mappings(schema: dict[str, Any]) -> None:
     """Add what the models of mappings check by themselves."""
     models = schema["$defs"]
-    for name in _MAPPING_MODELS:
-        for value in models[name]["properties"].values():
+    for name in ("ReplyMapping", *ReplyMapping.model_json_schema()["$defs"]):
+        for value in models[name].get("properties", {}).values():
             # unlike in the rest of the file, a key without value is an error
             if _NULL in value.get("anyOf", ()):
                 value["anyOf"].remove(_NULL)
-    schema["properties"]["mappings"]["propertyNames"] = {"pattern": "^[a-z0-9][a-z0-9-]{0,63}$"}
     mapping, bucket = models["ReplyMapping"], models["BucketRule"]
     mapping["anyOf"] = [{"required": [key], "properties": {key: {"minItems": 1}}} for key in ("buckets", "children")]
     mapping["not"] = {"required": ["path", "requests"]}

@@ -86,6 +86,12 @@ UnitSize = Annotated[
 ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
 
 
+def _without_placeholders(path: str | None) -> str | None:
+    if path is not None and re.search(r"[{}]", path):
+        raise ValueError("holds { or }: write the path out, as in /v1/quota")
+    return path
+
+
 class HeaderValue(Model):
     """One extra header: its value, or the file that holds it."""
 
@@ -152,14 +158,15 @@ class Thresholds(Model):
 class GatewayDefaults(Model):
     """What `defaults` may set for all gateways: any gateway key but ids, URLs and keys."""
 
-    quota_path: QuotaPath | None = Field(
+    quota_path: Annotated[QuotaPath | None, AfterValidator(_without_placeholders)] = Field(
         None, description="Path of the mapping's first request; default: the mapping's own."
     )
     mapping: str = Field("neutral", description="Preset, or one of `mappings`, that says how to read the reply.")
     label: LabelText | None = Field(None, description="Name for people; default: the provider_id.")
     owner: LabelText = Field("", description="Team to route alerts to.")
     timeout: PositiveDuration = Field(
-        9.0, description="Most seconds one poll may take, from connect to the end of the reply."
+        9.0,
+        description="Most seconds one poll may take, from connect to the end of the reply; the mapping may say more.",
     )
     min_interval: Duration | None = Field(
         None, description="Reuse a reading younger than this; default: the mapping's own, mostly 0s."

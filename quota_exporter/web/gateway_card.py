@@ -41,7 +41,7 @@ _PROBLEMS = {
 
 
 def gateway_card(report: Report, now: float) -> Html:
-    """Return what `gateway_report` says of one gateway; `now` is Unix time."""
+    """Return what `gateway_reports` says of one gateway; `now` is Unix time."""
     provider_id, label, reading = report["provider_id"], report["label"], report["reading"]
     state, least = gateway_state(report), least_ratio(report)
     words = f"{percent(least)} left" if state is State.LEFT and least is not None else state

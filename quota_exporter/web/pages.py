@@ -45,7 +45,7 @@ def landing_page(*, version: str, gateways: int, metrics_path: str, lifecycle: b
 
 
 def status_page(reports: Sequence[Report], *, now: float) -> str:
-    """Return the page of all gateways, worst first, from what `gateway_report` says; `now` is Unix time."""
+    """Return the page of all gateways, worst first, from what `gateway_reports` says; `now` is Unix time."""
     if not reports:
         return page("Status", element("p", "No gateway is configured. Add one to the config and reload it."))
     states = Counter(gateway_state(report) for report in reports)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,13 +19,13 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from quota_exporter import __version__
-from quota_exporter.children import split_id
 from quota_exporter.exporter import ConfigError, Exporter, Generation
 from quota_exporter.exposition import Families, accepts_gzip, choose_format, compress, encode
 from quota_exporter.metrics import gateway_families
 from quota_exporter.numbers import parse_number
 from quota_exporter.quota import GatewayStatus
 from quota_exporter.report import gateway_reports
+from quota_exporter.unknown import unknown_id
 from quota_exporter.web import pages
 
 DEFAULT_SCRAPE_TIMEOUT = 10.0
@@ -110,17 +110,13 @@ class _Surface:
         halves = request.query_params.getlist("collect[]") or list(_HALVES)
         for provider_id in provider_ids:
             if not generation.fleet.answers_for(provider_id):
-                raise HTTPException(400, f"provider_id: {_not_configured(generation, provider_id)}")
+                raise HTTPException(400, f"provider_id: {unknown_id(generation, provider_id, typed=False)}")
         if not set(halves) <= set(_HALVES):
             raise HTTPException(400, f"collect[] must be one of: {', '.join(_HALVES)}")
         with self._exporter.metrics.scrape():
             if "gateways" not in halves:
                 return await self._exposition(request, generation, (), counters=True, exporter=True)
             statuses = await self._statuses(request, generation, provider_ids)
-            shown = {status.reading.provider_id for status in statuses}
-            for provider_id in provider_ids:
-                if provider_id not in shown:
-                    raise HTTPException(400, f"provider_id: {_not_listed(generation, provider_id)}")
             return await self._exposition(request, generation, statuses, counters=True, exporter="exporter" in halves)
 
     async def probe(self, request: Request) -> Response:
@@ -132,12 +128,12 @@ class _Surface:
             raise HTTPException(400, "model must be <provider_id>/<model>")
         provider_id = targets[0] if targets else models[0].partition("/")[0]
         if not generation.fleet.answers_for(provider_id):
-            raise HTTPException(404, _not_configured(generation, provider_id))
+            raise HTTPException(404, unknown_id(generation, provider_id, typed=False))
         with self._exporter.metrics.scrape():
             statuses = await self._statuses(request, generation, [provider_id])
             alone = [status for status in statuses if status.reading.provider_id == provider_id]
             if not alone:
-                raise HTTPException(404, _not_listed(generation, provider_id))
+                raise HTTPException(404, unknown_id(generation, provider_id, typed=False))
             return await self._exposition(request, generation, alone, counters=False, exporter=False)
 
     async def quota_status(self, request: Request) -> Response:
@@ -232,29 +228,6 @@ _FIXED: Final = (
 )
 FIXED_PATHS: Final = tuple(path for _, path, _ in _FIXED)
 """Every path but that of the metrics, which the command line can move."""
-
-
-def _not_configured(generation: Generation, provider_id: str) -> str:
-    parent, _ = split_id(provider_id)
-    if parent in generation.roster.disabled:
-        return "this gateway is disabled by enabled_providers"
-    if parent in generation.plans:
-        return f"{parent} lists no keys: its mapping {generation.plans[parent].mapping.name} has no `children`"
-    known = ", ".join(_at_most(20, generation.plans)) or "none"
-    return f"no gateway of this id is configured; known: {known}"
-
-
-def _not_listed(generation: Generation, provider_id: str) -> str:
-    parent, _ = split_id(provider_id)
-    status = generation.fleet.last(parent)
-    if status is None or status.reading.failure is not None:
-        return f"the list of keys at {parent} could not be read yet; see /quota_status"
-    return f"{parent} lists no key of this alias"
-
-
-def _at_most(count: int, names: Iterable[str]) -> list[str]:
-    listed = list(names)
-    return listed if len(listed) <= count else [*listed[:count], f"and {len(listed) - count} more"]
 
 
 async def _explain(_request: Request, error: Exception) -> Response:

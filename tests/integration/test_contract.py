@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from quota_exporter.quota import Quota
 from quota_exporter.settings import Tls
 from quota_exporter.tls import ssl_context
 from tests.integration.fake_gateways import FakeGateways, Reply, Request, json_reply
-from tests.integration.programs import eventually
+from tests.integration.programs import eventually, run_exporter
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
 NOW = 1_795_000_000.0  # before the times of the examples
@@ -112,6 +113,19 @@ def test_the_example_server_conforms() -> None:
     with example_server() as url:
         findings = check(url, KEY)
     assert [finding for finding in findings if finding.verdict in (Verdict.WARNING, Verdict.VIOLATION)] == []
+
+
+def test_the_example_command_checks_the_example_server(environ: dict[str, str], tmp_path: Path) -> None:
+    """The command of the page, with its key, finds that the server of the page conforms."""
+    (line,) = [line.removeprefix("$ ") for line in snippets("console")[0].splitlines()]
+    variable, program, *arguments = shlex.split(line)
+    name, _, key = variable.partition("=")
+    assert program == "quota-exporter"
+    with example_server() as url:
+        words = [url if word == "http://localhost:8000/quota" else word for word in arguments]
+        result = run_exporter(*words, environ={**environ, name: key}, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Conforms: 0 violations, 0 warnings." in result.stdout
 
 
 def test_the_example_server_refuses_unknown_keys(canary: str) -> None:

@@ -99,13 +99,13 @@ def outcome_of(mapping: ReplyMapping, body: Any) -> Quota | Failure:
     assert set(bodies) == {request.id for request in mapping.steps}
     replies: dict[str, Reply] = {}
     for request in mapping.steps:
-        assert request_values(request, replies, now=NOW) is not None
+        assert request_values(request, replies, "requests", now=NOW) is not None
         reply = Reply(bodies[request.id], 200, HEADERS)
         failure = check_reply(mapping, request, reply, secrets=SECRETS)
         if failure is not None:
             return failure
         if request.pages is not None:
-            pages = PagedList(request.pages, "pages")
+            pages = PagedList(request.pages, "pages", request.id)
             pages.add(reply.body, HEADERS)
             assert (pages.is_at_end, pages.dropped()) == (True, [])
             reply = Reply(pages.items, 200, HEADERS)

@@ -340,7 +340,7 @@ def test_gateway_and_key_asked_together(world: _World) -> None:
 
 
 def test_key_that_is_not_listed_has_no_status(world: _World) -> None:
-    """The list decides who exists: an unknown alias gives no status, before a poll and after."""
+    """The list decides who exists: an alias that it lacks gives no status."""
 
     async def work() -> list[GatewayStatus]:
         fleet = world.fleet()
@@ -349,6 +349,86 @@ def test_key_that_is_not_listed_has_no_status(world: _World) -> None:
 
     assert _run(work()) == []
     assert world.polls == 1
+
+
+@pytest.mark.parametrize(
+    ("response", "reason", "detail"),
+    [
+        (httpx.Response(500), Reason.SERVER_ERROR, "HTTP 500"),
+        (httpx.Response(200, json={"spent": 1}), Reason.UNEXPECTED_SHAPE, "the reply does not hold it"),
+    ],
+    ids=["failure", "no list"],
+)
+def test_key_asked_for_before_a_first_list(
+    world: _World, response: httpx.Response, reason: Reason, detail: str
+) -> None:
+    """Until a list was read, a key that may be there fails as its gateway does; the first list decides."""
+
+    async def work() -> tuple[list[str], list[GatewayStatus], GatewayStatus | None, list[GatewayStatus]]:
+        fleet = world.fleet()
+        world.response = response
+        unread, last = await _ask(fleet, "lite:alice", "lite:nobody"), fleet.last("lite:alice")
+        ids, world.response = fleet.ids(), None
+        world.now += 10
+        return ids, unread, last, await _ask(fleet, "lite:alice", "lite:nobody")
+
+    ids, unread, last, read = _run(work())
+    assert _reasons(unread) == {"lite:alice": reason, "lite:nobody": reason}
+    assert last == unread[0]
+    assert last.reading.failure is not None
+    assert last.reading.failure.detail == f"the list of keys at lite cannot be read: {detail}"
+    assert (last.quota, last.last_success, last.polls, last.failures) == (None, None, 0, ())
+    assert ids == ["lite"]  # what was asked for is not what is known
+    assert _reasons(read) == {"lite:alice": None}
+
+
+def test_key_asked_for_while_the_first_list_is_late(world: _World) -> None:
+    """A first list that misses the scrape's deadline shows the key asked for as timed out."""
+
+    async def work() -> list[GatewayStatus]:
+        fleet = world.fleet()
+        world.opened = asyncio.Event()
+        late = await _ask(fleet, "lite:alice", deadline=0.0)
+        await fleet.aclose()
+        return late
+
+    assert _reasons(_run(work())) == {"lite:alice": Reason.TIMEOUT}
+
+
+@pytest.mark.parametrize("keys", [[], [_key("bob")]], ids=["empty", "others"])
+@pytest.mark.parametrize("reload", [False, True], ids=["same fleet", "after a reload"])
+def test_a_list_once_read_decides_while_it_fails(world: _World, keys: list[dict[str, Any]], *, reload: bool) -> None:
+    """A key that the last list lacked stays unknown when the list cannot be read, also after a reload."""
+
+    async def work() -> list[GatewayStatus]:
+        world.keys = keys
+        fleet = world.fleet()
+        await _ask(fleet)
+        if reload:
+            old, fleet = fleet, world.fleet()
+            fleet.inherit(old)
+        world.response = httpx.Response(500)
+        return await _ask(fleet, "lite:nobody")
+
+    assert _run(work()) == []
+
+
+@pytest.mark.parametrize("alias", ["", "sk-4f9a1c7e2b8d6035af17", "x" * 65, "a\nb", "someone@example.org"])
+def test_alias_that_no_list_can_show(world: _World, alias: str) -> None:
+    """An alias that a list would not be allowed to show, as what may be a key, is not shown for being asked for."""
+    world.response = httpx.Response(500)
+    assert _run(_ask(world.fleet(), f"lite:{alias}")) == []
+
+
+def test_ids_asked_for_are_not_kept(world: _World) -> None:
+    """Thousands of made-up ids leave nothing behind in memory."""
+
+    async def work() -> set[str]:
+        fleet = world.fleet(world.member(min_interval=600.0))
+        await _ask(fleet, "lite", "lite:alice", *(f"lite:nobody-{number}" for number in range(1000)))
+        return fleet._states["lite"].seen_as
+
+    assert _run(work()) == {"lite", "lite:alice"}
 
 
 @pytest.mark.parametrize("provider_id", ["nobody", "nobody:alice", "plain:alice", "plain:", ":alice", ":", ""])

@@ -132,19 +132,28 @@ def test_gzip_is_read(canary: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "verdict"),
+    ("value", "verdict", "words"),
     [
-        ("max-age=300", Verdict.OK),
-        ("no-store", Verdict.OK),
-        ("max-age=301", Verdict.WARNING),
-        ("max-age=soon", Verdict.WARNING),
-        ("s-maxage=900, max-age=30", Verdict.OK),
+        (None, Verdict.OK, "on each scrape"),
+        ("max-age=299", Verdict.OK, "at most every 299 s"),
+        ("max-age=3600", Verdict.OK, "at most every 300 s, the longest"),
+        ("max-age=10000000000", Verdict.OK, "at most every 300 s, the longest"),
+        ("max-age=0", Verdict.OK, "on each scrape"),
+        ("no-store", Verdict.OK, "on each scrape"),
+        ("no-store, max-age=60", Verdict.OK, "on each scrape"),
+        ('max-age="60"', Verdict.OK, "at most every 60 s"),
+        ("max-age=soon", Verdict.WARNING, "no number"),
+        ("s-maxage=900, max-age=30", Verdict.OK, "at most every 30 s"),
     ],
 )
-def test_cache_control_is_judged(value: str, verdict: Verdict, canary: str) -> None:
-    """Only the age that clients keep to is looked at, and one above 300 s is warned of."""
-    findings = check(httpx.Response(200, json=QUOTA, headers={"Cache-Control": value}), canary)
-    assert of(findings, "Cache-Control").verdict is verdict
+def test_cache_control_is_told_as_a_poll_keeps_to_it(
+    value: str | None, verdict: Verdict, words: str, canary: str
+) -> None:
+    """What is said of the age is what the exporter does: it keeps to one, for 300 s at most, unless it may not."""
+    headers = {} if value is None else {"Cache-Control": value}
+    finding = of(check(httpx.Response(200, json=QUOTA, headers=headers), canary), "Cache-Control")
+    assert finding.verdict is verdict
+    assert words in finding.detail
 
 
 @pytest.mark.parametrize(
@@ -196,7 +205,17 @@ def test_a_reply_that_holds_the_key_is_found_and_not_repeated(
     assert canary not in repr(findings)
 
 
-@pytest.mark.parametrize(("value", "verdict"), [("30", Verdict.OK), (None, Verdict.WARNING), ("soon", Verdict.WARNING)])
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [
+        ("30", Verdict.OK),
+        ("1234567", Verdict.OK),
+        ("Thu, 01 Jan 2026 00:01:00 GMT", Verdict.OK),
+        ("Thu, 42 Nonsense-of-a-date 00 GMT", Verdict.WARNING),
+        (None, Verdict.WARNING),
+        ("soon", Verdict.WARNING),
+    ],
+)
 def test_retry_after_is_judged_of_429(value: str | None, verdict: Verdict, canary: str) -> None:
     """429 and 503 should say when to come back."""
     headers = {} if value is None else {"Retry-After": value}

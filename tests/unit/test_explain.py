@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,29 @@ class TestPoll:
         assert replies["key"]["info"]["team_id"] not in page
         assert len(section(page, "Buckets")) == 2
 
+    @pytest.mark.parametrize(
+        ("values", "shown"),
+        [
+            (False, ["{", '  "query": text', '  "first": number', '  "key": text', "}"]),
+            (True, ["{", '  "query": "quota"', '  "first": 5', '  "key": text that is not shown', "}"]),
+        ],
+    )
+    def test_what_a_post_carries(
+        self, explain: Explain, router: respx.Router, canary: str, *, values: bool, shown: list[str]
+    ) -> None:
+        """The body of a POST is shown as the reply is: its types, or its values without what may be a key."""
+        mapping = (
+            f"{{mine: {{requests: [{{path: /query, method: POST, body: {{query: quota, first: 5, key: {canary}}}}}],"
+            " buckets: [{kind: tokens, limit: limit}]}}"
+        )
+        router.post(f"{BASE}/v1/query").respond(json={"limit": 5})
+        explanation = explain("mapping: mine", mappings=mapping)
+        page = printed(explanation, values=values)
+        request = section(page, "Request 1")
+        assert request[0] == f"POST {BASE}/v1/query"
+        assert request[-len(shown) :] == shown
+        assert canary not in repr(explanation)
+
     def test_a_list_of_keys(self, explain: Explain, router: respx.Router) -> None:
         """Of a list of keys the first ones are shown, with the expressions and series of the first."""
         listed = fixture("litellm-keys", "full")
@@ -197,7 +220,7 @@ class TestPoll:
         assert keys[0].startswith(f"{first}: cost key in USD: ")
         assert keys[-1] == f"... {len(quota.children) - 3} more"
         assert "children.buckets[0].where" in expressions(page)
-        assert expressions(page)["children.alias"] == f"... for {len(listed['keys']) - 3} more items"
+        assert expressions(page)["children.alias"] == f"... {len(listed['keys']) - 3} more times"
         assert {labels[1] for labels in series(page)} == {"campus", f"campus:{first}"}
 
     def test_pages_are_told_in_one_line(self, explain: Explain, router: respx.Router) -> None:
@@ -257,6 +280,80 @@ class TestPoll:
         assert page.startswith("campus: mapping neutral\n\nNo quota\n  no_api_key: ")
 
 
+class TestHowTheRepliesCame:
+    """What is asked, and whether a reply may be used, is said by expressions too."""
+
+    MAPPING = (
+        "{mine: {success: ok, error: message, reason: code, requests: [{id: key, path: /key},"
+        " {id: team, path: /team, where: key.is_member, values: {id: key.team}, query: {id: '{id}'}, optional: true},"
+        " {id: list, path: /list, optional: true, pages: {query: page, size: 5, items: keys, total: count}}],"
+        " buckets: [{kind: tokens, limit: key.limit}, {kind: cost, currency: USD, where: team, limit: team.limit}]}}"
+    )
+    KEY: Mapping[str, Any] = {"ok": True, "is_member": True, "team": "t1", "limit": 5}
+    REPLIES: Mapping[str, Any] = {
+        "key": KEY,
+        "team": {"ok": True, "limit": 7},
+        "list": {"ok": True, "keys": [{"a": 1}], "count": 1},
+    }
+
+    @pytest.fixture(name="explain_both")
+    def _explain_both(self, explain: Explain, router: respx.Router) -> Callable[..., list[Explanation]]:
+        """Explains the same replies of this mapping's requests twice: from a poll, and from a file."""
+
+        def explain_both(**changes: Any) -> list[Explanation]:
+            replies = {**self.REPLIES, **changes}
+            for name, reply in replies.items():
+                router.get(f"{BASE}/v1/{name}").respond(json=reply)
+            return [
+                explain("mapping: mine", mappings=self.MAPPING),
+                explain("mapping: mine", mappings=self.MAPPING, reply=replies),
+            ]
+
+        return explain_both
+
+    def test_all_their_expressions_are_shown(self, explain_both: Callable[..., list[Explanation]]) -> None:
+        """Conditions, values, pages and checks stand in the order in which they were asked."""
+        for explanation in explain_both():
+            gave = expressions(printed(explanation, values=True))
+            assert list(gave)[:5] == [
+                *("success", "requests[1].where", "requests[1].values.id"),
+                *("requests[2].pages.items", "requests[2].pages.total"),
+            ]
+            assert gave["requests[1].where"] == "true"
+            assert gave["requests[1].values.id"] == '"t1"'
+            assert gave["requests[2].pages.items"] == "list of 1 item"
+            assert gave["buckets[1].limit"] == "7"
+
+    def test_a_request_that_is_not_asked_for(self, explain_both: Callable[..., list[Explanation]]) -> None:
+        """Where a condition does not hold, the reply is not used, and the condition shows why."""
+        for explanation in explain_both(key={**self.KEY, "is_member": False}):
+            gave = expressions(printed(explanation, values=True))
+            assert gave["requests[1].where"] == "false"
+            assert "requests[1].values.id" not in gave
+            quota = explanation.reading.quota
+            assert quota is not None
+            assert [bucket.kind for bucket in quota.buckets] == ["tokens"]
+
+    def test_a_value_that_is_not_there(self, explain_both: Callable[..., list[Explanation]]) -> None:
+        """A member that a later request needs and that the reply has lost is shown and counted."""
+        for explanation in explain_both(key={"ok": True, "is_member": True, "limit": 5}):
+            assert expressions(printed(explanation))["requests[1].values.id"] == "missing"
+            (dropped,) = explanation.reading.outcome.dropped
+            assert dropped.where == "requests[1].values.id (key.team)"
+
+    def test_an_error_reply(self, explain_both: Callable[..., list[Explanation]]) -> None:
+        """A reply that is an error shows what its checks gave, and what is told of an optional one."""
+        for explanation in explain_both(team={"ok": False, "message": "no"}):
+            page = printed(explanation, values=True)
+            assert {"error", "reason"} < set(expressions(page))
+            assert section(page, "Dropped") == ["requests[1] (team): error_reply: unresolved (1 value)"]
+        for explanation in explain_both(key={"ok": "", "message": "no"}):
+            gave = expressions(printed(explanation, values=True))
+            assert (gave["success"], gave["error"], gave["reason"]) == ('""', '"no"', "missing")
+            assert explanation.reading.failure is not None
+            assert explanation.reading.failure.reason == "error_reply"
+
+
 class TestSecrets:
     """What is never shown, whatever the gateway answers."""
 
@@ -281,6 +378,21 @@ class TestSecrets:
             assert secret not in page
             assert secret not in repr(explanation)
         assert {"x-team: (not shown)", "user-agent: (not shown)"} < set(section(page, "Request 1"))
+
+    def test_headers_of_the_mapping_hide_their_values(self, explain: Explain, router: respx.Router) -> None:
+        """A secret that a mapping sends with one of its requests is not shown, from a poll or from a file."""
+        mapping = (
+            "{mine: {requests: [{id: first, path: /first}, {path: /quota, headers: {X-Pass: 'lantern meadow.twelve'}}],"
+            " buckets: [{kind: tokens, limit: reply.limit, name_from: reply.name}]}}"
+        )
+        reply = {"limit": 5, "name": "lantern", "echo": "a meadow.twelve b", "lantern": 1}
+        router.get(f"{BASE}/v1/first").respond(json={})
+        router.get(f"{BASE}/v1/quota").respond(json=reply)
+        for file in (None, {"first": {}, "reply": reply}):
+            explanation = explain("mapping: mine", mappings=mapping, reply=file)
+            for page in (printed(explanation, values=True), repr(explanation)):
+                assert "lantern" not in page
+                assert "meadow" not in page
 
     def test_another_header_for_the_key(self, explain: Explain, router: respx.Router, canary: str) -> None:
         """The key is hidden in whatever header it is sent."""
@@ -369,7 +481,7 @@ class TestFile:
         outcome = explain("mapping: litellm", reply=replies).reading.quota
         assert outcome is not None
         assert [bucket.name for bucket in outcome.buckets] == ["key"]
-        assert any(dropped.where.startswith("team: ") for dropped in outcome.dropped)
+        assert "requests[1] (team): error_reply" in [dropped.where for dropped in outcome.dropped]
 
     @pytest.mark.parametrize("lacks", ["subscription", "usage"])
     def test_a_reply_that_is_needed(self, explain: Explain, lacks: str) -> None:

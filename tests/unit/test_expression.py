@@ -83,6 +83,12 @@ def test_a_plain_path_tells_missing_from_null() -> None:
         ("a.zzzzzz(b)", 3, "there is no function zzzzzz()"),
         ("abs('x')", 1, "argument 1 of abs() must be a number, not a string"),
         ("a || add(b, `true`)", 6, "argument 2 of add() must be a number or a string, not a boolean"),
+        ("has(a, 'b') && has(c)", 16, "has() takes 2 argument(s), not 1"),
+        ("abs(a) || abs('x')", 11, "argument 1 of abs() must be a number, not a string"),
+        ("a[?has(@)].has(@, 'b')", 4, "has() takes 2 argument(s), not 1"),
+        ("a[?has(@, 'b')].has(@)", 17, "has() takes 2 argument(s), not 1"),
+        ("abs.abs('abs(') || abs(has(a, 'b'))", 5, "argument 1 of abs() must be a number, not a string"),
+        ("abs(a) || (abs) ('x')", 12, "argument 1 of abs() must be a number, not a string"),
     ],
 )
 def test_wrong_expressions_are_refused_with_their_position(text: str, position: int, words: str) -> None:
@@ -232,6 +238,9 @@ def test_what_may_give_the_type_is_accepted(text: str, wanted: Types) -> None:
         "[@,@]|[@,@]|[@,@]|[@,@]|[@,@]|[@,@]",
         "[[[a,a],[a,a]],a][]",
         "{a: @, b: @}.a",
+        "&&".join(["{a: a, b: b, c: c, d: d, e: e}"] * 3),
+        "[[a, b, c, d, e], [a, b, c, d, e], [a, b, c, d, e]]",
+        "[a, b, c, d, e] == [a, b, c, d, e] || [a, b, c, d, e] == [f, g, h, i, j]",
     ],
 )
 def test_a_few_copies_are_fine(text: str) -> None:
@@ -245,6 +254,8 @@ def test_a_few_copies_are_fine(text: str) -> None:
         "[@,@]|[@,@]|[@,@]|[@,@]|[@,@]|[@,@]|[@,@]",
         "|".join(["{a: @, b: @}"] * 7),
         "[" + ",".join("a" * 65) + "]",
+        "|".join(["merge({a: @}, {b: @})"] * 7),
+        "a && " + "|".join(["[@,@]"] * 7) + " == b",
         "map(&[@,@,@,@,@], map(&[@,@,@,@,@], map(&[@,@,@,@,@], a)))",
     ],
 )

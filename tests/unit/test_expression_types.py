@@ -13,6 +13,8 @@ from quota_exporter.expression_types import (
     ANY,
     Types,
     built_depth,
+    calls_of,
+    copies,
     in_words,
     invents_truth,
     mismatches,
@@ -105,11 +107,50 @@ def test_members_of_a_reply_can_be_anything(text: str) -> None:
 )
 def test_arguments_that_can_never_fit_are_found(text: str, found: Any) -> None:
     """A call is wrong when no reply can make it right; its function, argument and both types are told."""
-    calls = [
-        (name, number, " ".join(sorted(taken)), " ".join(sorted(had)))
-        for name, number, taken, had in mismatches(tree(text))
+    told = [
+        (call["value"], number, " ".join(sorted(taken)), " ".join(sorted(had)))
+        for call in calls_of(tree(text))
+        for number, taken, had in mismatches(call)
     ]
-    assert calls == ([] if found is None else [found])
+    assert told == ([] if found is None else [found])
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a", ""),
+        ("abs(ceil(a)) && floor(b)", "abs ceil floor"),
+        ("a[?has(@, 'b')].abs(c) | sum(@)", "has abs sum"),
+        ("{a: keys(a), b: [values(a), map(&abs(@), a)]}", "keys values map abs"),
+        ("[keys(b)[0:1], !(length(c) == `1`)][]", "keys length"),
+    ],
+)
+def test_calls_come_in_the_order_of_the_text(text: str, names: str) -> None:
+    """Whatever the tree looks like, a call's place among the calls is that of its name in the text."""
+    assert [call["value"] for call in calls_of(tree(text))] == names.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("a.b[*].c", 1),
+        ("[a, b]", 2),
+        ("[a, [b, c]]", 3),
+        ("[a, b] | [@, @, @]", 6),
+        ("{a: @, b: @}.[a, b]", 4),
+        ("a[*].[b, c] | [0:1]", 2),
+        ("[a, b] && {c: @, d: @, e: @} || [f]", 3),
+        ("[a, b] == [c, d, e]", 3),
+        ("join('', [a, b, c])", 3),
+        ("map(&[@, @], [a, b, c])", 6),
+        ("merge({a: @}, {b: @})", 2),
+        ("merge({a: @}, {b: @}) | merge({a: @}, {b: @})", 4),
+        ("!merge || 'merge'", 1),
+    ],
+)
+def test_copies_multiply_only_where_one_works_on_what_the_other_gives(text: str, times: int) -> None:
+    """What stands side by side adds up, or is one of several."""
+    assert copies(tree(text)) == times
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from quota_exporter.gateway import Gateway
 from quota_exporter.presets import load_preset
 from quota_exporter.quota import GatewayStatus, KeySource, Reading, Reason
 from quota_exporter.resolver import LookupLoop
-from quota_exporter.settings import GatewaySettings
+from quota_exporter.settings import GatewaySettings, Thresholds
 from quota_exporter.transport import Route, open_transport
 
 _T = TypeVar("_T")
@@ -727,6 +727,28 @@ def test_reload_polls_a_changed_gateway_anew(world: _World, change: Callable[[Ga
     status = _run(work())
     assert _reason(status) is Reason.SERVER_ERROR
     assert (status.polls, status.last_success) == (2, _START + 1000.0)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"label": "Campus"}, {"owner": "ml"}, {"thresholds": Thresholds()}, {"stale_for": 60.0}, {"min_interval": 900.0}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_reload_keeps_the_reading_of_a_gateway_shown_another_way(world: _World, changed: dict[str, Any]) -> None:
+    """A new name, owner, threshold or interval changes nothing that was read: it is shown on, without a poll."""
+
+    async def work() -> tuple[GatewayStatus, GatewayStatus]:
+        member = world.member("campus", min_interval=600.0)
+        old = world.fleet(member)
+        before = await _status(old, "campus")
+        settings = member.gateway.settings.model_copy(update=changed)
+        new = world.fleet(replace(member, gateway=replace(member.gateway, settings=settings)))
+        new.inherit(old)
+        return before, await _status(new, "campus")
+
+    before, after = _run(work())
+    assert after == before
+    assert world.polls == {"campus": 1}
 
 
 def test_reload_does_not_tie_fleets_together(world: _World) -> None:

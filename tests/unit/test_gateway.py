@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from quota_exporter.credentials import Credential
 from quota_exporter.document import Location
 from quota_exporter.endpoints import request_urls
-from quota_exporter.exchange import MAX_PAUSE_SECONDS, _retry_after
+from quota_exporter.exchange import MAX_PAUSE_SECONDS, retry_after
 from quota_exporter.files import FileReader
 from quota_exporter.gateway import Gateway
 from quota_exporter.presets import load_preset
@@ -475,7 +475,7 @@ def test_retry_after_counts_with_429_and_503_only(status: int) -> None:
 @given(st.text(), st.floats(min_value=0, max_value=4e9))
 def test_any_retry_after_is_survived(header: str, now: float) -> None:
     """Whatever the header holds, the pause is absent or between 0 and 300 seconds."""
-    pause = _retry_after(header, now)
+    pause = retry_after(header, now)
     assert pause is None or 0 <= pause <= MAX_PAUSE_SECONDS
 
 

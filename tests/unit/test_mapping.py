@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, strategies as st
 
 from quota_exporter.document import parse_yaml
-from quota_exporter.mapping import Reply, check_reply, classify_error, map_replies, map_reply, request_values
+from quota_exporter.mapping import (
+    Reply,
+    check_reply,
+    classify_error,
+    is_asked_for,
+    map_in_steps,
+    map_replies,
+    map_reply,
+    request_values,
+)
 from quota_exporter.mapping_language import ReplyMapping, load_mapping
 from quota_exporter.quota import Bucket, Child, Dropped, Failure, Kind, Problem, Quota, Reason
 from quota_exporter.reader import Notes
@@ -422,8 +431,9 @@ def test_several_replies_are_one_document() -> None:
 
 def test_a_request_that_was_not_made_costs_its_buckets_only() -> None:
     """Of an optional reply that is not there nothing is said, and what was lost before is told along."""
-    lost = (Dropped(Problem.UNRESOLVED, "requests[2]"), Dropped(Problem.UNRESOLVED, "requests[2]", 2))
-    quota = map_several({"key": reply({"info": {"limit": 10, "used": 4}})}, dropped=lost)
+    notes = Notes()
+    notes.drop(Problem.UNRESOLVED, "requests[2]", count=3)
+    quota = map_several({"key": reply({"info": {"limit": 10, "used": 4}})}, notes=notes)
     assert isinstance(quota, Quota)
     assert [bucket.name for bucket in quota.buckets] == ["key"]
     assert quota.dropped == (Dropped(Problem.UNRESOLVED, "requests[2]", 3),)
@@ -486,18 +496,57 @@ def test_a_condition_on_a_reply_that_fails_is_counted() -> None:
 def test_values_of_a_request_are_text_or_numbers_of_earlier_replies(info: Any, values: Any) -> None:
     """Without its condition, or with a value missing, a request is not made."""
     replies = {"key": reply({"info": info})}
-    assert request_values(mapping_of(SEVERAL).steps[1], replies, now=NOW) == values
+    assert request_values(mapping_of(SEVERAL).steps[1], replies, "requests[1]", now=NOW) == values
+
+
+@pytest.mark.parametrize(
+    ("info", "dropped"),
+    [
+        ({"team": "t1"}, ()),
+        ({"team": None}, ()),
+        ({}, (Dropped(Problem.UNRESOLVED, "requests[1].values.team (key.info.team)"),)),
+    ],
+)
+def test_a_value_that_is_gone_is_noted(info: Any, dropped: Any) -> None:
+    """A member that was renamed does not read as: this key belongs to no team. Null does."""
+    notes = Notes(evaluated=[])
+    request_values(mapping_of(SEVERAL).steps[1], {"key": reply({"info": info})}, "requests[1]", now=NOW, notes=notes)
+    assert notes.dropped == dropped
+    assert notes.evaluated is not None
+    assert notes.evaluated[0].field == "requests[1].values.team"
+
+
+def test_a_condition_that_fails_is_noted() -> None:
+    """An error in `where` skips the request in the open."""
+    notes = Notes(evaluated=[])
+    text = SEVERAL.replace("where: key.info.team", "where: abs(key.x) > `1`")
+    request = mapping_of(text).steps[1]
+    assert not is_asked_for(request, {"key": reply({"x": "text"})}, "requests[1]", now=NOW, notes=notes)
+    assert notes.dropped == (Dropped(Problem.UNRESOLVED, "requests[1].where (abs(key.x) > `1`)"),)
+    assert [one.field for one in notes.evaluated or ()] == ["requests[1].where"]
+    assert is_asked_for(request, {"key": reply({"x": -5})}, "requests[1]", now=NOW)
+
+
+def test_what_a_check_evaluates_can_be_asked_for() -> None:
+    """`success`, `reason` and `error` are told along with the rest, and failing ones are counted with the failure."""
+    notes = Notes(evaluated=[])
+    mapping = mapping_of(f"{HEAD}success: ok\nreason: abs(x)\nerror: msg\nbuckets: [{{kind: tokens, used: used}}]")
+    failure = check_reply(mapping, mapping.steps[0], reply({"x": "a", "msg": "no"}), secrets=(), notes=notes)
+    assert failure is not None
+    assert failure.dropped == (Dropped(Problem.UNRESOLVED, "reason (abs(x))"),)
+    assert notes.dropped == ()
+    assert [one.field for one in notes.evaluated or ()] == ["success", "reason", "error"]
 
 
 def test_a_request_without_conditions_is_always_made() -> None:
     """A request that refers to nothing needs nothing."""
-    assert request_values(mapping_of(SEVERAL).steps[2], {"key": reply({})}, now=NOW) == {}
+    assert request_values(mapping_of(SEVERAL).steps[2], {"key": reply({})}, "requests[2]", now=NOW) == {}
 
 
 def test_a_request_may_take_a_time_from_now() -> None:
     """`next` and `time` refer to the present."""
     text = SEVERAL.replace("team: key.info.team,", "team: next('daily'),")
-    values = request_values(mapping_of(text).steps[1], {"key": reply({"info": {"team": 1}})}, now=NOW)
+    values = request_values(mapping_of(text).steps[1], {"key": reply({"info": {"team": 1}})}, "requests[1]", now=NOW)
     assert values == {"team": "1779062400.0", "page": "1"}
 
 
@@ -519,14 +568,19 @@ def test_a_request_may_take_a_time_from_now() -> None:
         ("max-age=-5", 0),
         ("max-age=1.5", 0),
         ("max-age=1e9", 0),
-        ("max-age=9999999999999", 0),
+        ("max-age=9999999999", 300),
+        (f"max-age={'9' * 5000}", 300),
+        ("no-store, max-age=60", 0),
+        ("max-age=60,No-Cache", 0),
+        ('no-cache="set-cookie", max-age=60', 0),
+        ("x-no-store, max-age=60", 60),
         ("max-age=\u0663", 0),
         ("no-store", 0),
         ("", 0),
     ],
 )
 def test_a_gateway_may_ask_for_its_reply_to_be_reused(header: str, seconds: float) -> None:
-    """max-age counts where the mapping says so, up to five minutes."""
+    """max-age counts where the mapping says so, up to five minutes, and never against no-store or no-cache."""
     replies = {"reply": reply({"b": {"used": 1}}, cache_control=header)}
     for text, expected in ((f"cache_control: true\n{TOKENS}", seconds), (TOKENS, 0)):
         quota = map_replies(mapping_of(text), replies, secrets=(), now=NOW, max_buckets=20)
@@ -619,6 +673,28 @@ def test_the_order_of_the_reply_does_not_choose_the_children() -> None:
     assert aliases_of(quota) == ["k0", "k1", "k2", "k3"]
     assert quota.dropped == (Dropped(Problem.TOO_MANY, "children.each (keys)", 5),)
     assert aliases_of(children_of({"keys": keys}, max_children=2)) == ["k0", "k1"]
+
+
+def test_a_long_list_is_mapped_in_steps() -> None:
+    """Thousands of keys yield often, also those that no condition lets through, and each has work to spare."""
+    for kind, least in (("test", 10), ("prod", 200)):
+        keys = [{"name": f"k{number}", "kind": kind, "limit": 1, "used": 0} for number in range(5000)]
+        replies = {"reply": reply({"keys": keys})}
+        steps = map_in_steps(
+            mapping_of(CHILDREN), replies, secrets=(), now=NOW, max_buckets=20, max_children=5000, notes=Notes()
+        )
+        assert len(list(steps)) >= least
+
+
+def test_expressions_of_keys_cannot_work_for_ever() -> None:
+    """Where each key looks at all others, the work ends, and what was not read is counted."""
+    text = CHILDREN.replace("used: used}", "used: \"length(root().keys[?name != ''])\"}")
+    keys = [{"name": f"k{number}", "limit": 1, "used": 0} for number in range(2000)]
+    replies = {"reply": reply({"keys": keys})}
+    quota = map_replies(mapping_of(text), replies, secrets=(), now=NOW, max_buckets=20, max_children=2000)
+    assert isinstance(quota, Quota)
+    dropped = [child.outcome.dropped for child in quota.children or ()]
+    assert 0 < sum(not one for one in dropped) < 500
 
 
 def test_what_a_child_drops_is_its_own() -> None:

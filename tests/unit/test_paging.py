@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from quota_exporter import paging
 from quota_exporter.paging import PagedList
 from quota_exporter.quota import Dropped, Problem, Reason
+from quota_exporter.reader import Notes
 from quota_exporter.reply import BadReplyError
 from quota_exporter.request_language import Pages
 
@@ -16,7 +18,7 @@ from quota_exporter.request_language import Pages
 def read(bodies: list[Any], **settings: Any) -> tuple[list[int], PagedList]:
     """Add replies until the list is at its end: the pages that were asked for, and the list."""
     pages = Pages.model_validate({"query": "page", "size": 2, "items": "keys"} | settings)
-    listed = PagedList(pages, "requests[0].pages")
+    listed = PagedList(pages, "requests[0].pages", "list")
     asked = []
     for body in bodies:
         asked.append(listed.next_page)
@@ -70,7 +72,7 @@ def test_items_count_once() -> None:
 
 def test_values_of_other_types_are_other_items() -> None:
     """1, 1.0, true and "1" are not the same."""
-    _, listed = read([page(*[1, 1.0, True, "1"])], size=9)
+    _, listed = read([page(*[1, 1.0, True, "1"]), page()], size=9)
 
     assert len(listed.items) == 4
 
@@ -91,9 +93,18 @@ def test_a_list_that_is_too_long_is_cut_and_counted() -> None:
         assert listed.dropped() == [Dropped(Problem.TOO_MANY, "requests[0].pages.max_pages", count)]
 
 
+@pytest.mark.parametrize("total", [{}, {"total": "all"}])
+def test_a_gateway_may_give_smaller_pages(total: dict[str, str]) -> None:
+    """What a gateway gives at once may be less than it is asked for: its first page says how much that is."""
+    bodies = [page("a", "b", all=5), page("c", "d", all=5), page("e", all=5)]
+    asked, listed = read(bodies, size=100, **total)
+
+    assert (asked, names(listed), listed.dropped()) == ([1, 2, 3], ["a", "b", "c", "d", "e"], [])
+
+
 def test_a_list_that_ends_before_its_total_is_counted() -> None:
-    """A gateway whose pages are smaller than the mapping says does not hide the other keys in silence."""
-    _, listed = read([page("a", all=5)], total="all")
+    """Items that no page holds are not missing in silence."""
+    _, listed = read([page("a", all=5), page(all=5)], total="all")
 
     assert listed.dropped() == [
         Dropped(Problem.UNRESOLVED, "requests[0].pages.items (fewer than total says)", 4),
@@ -111,8 +122,8 @@ def test_a_total_that_is_none_is_counted(total: dict[str, Any]) -> None:
 
 def test_the_reply_may_be_the_list_itself() -> None:
     """`@` stands for the whole page, which may be a map of items too."""
-    _, plain = read([[{"name": "a"}]], items="@")
-    _, by_name = read([{"a": {"used": 1}}], items="@")
+    _, plain = read([[{"name": "a"}], []], items="@")
+    _, by_name = read([{"a": {"used": 1}}, {}], items="@")
 
     assert plain.items == [{"name": "a"}]
     assert by_name.items == [{"key": "a", "value": {"used": 1}}]
@@ -139,6 +150,52 @@ def test_a_page_without_a_list_is_no_empty_page(body: Any, items: str) -> None:
     with pytest.raises(BadReplyError, match=r"^`pages\.items` \(") as caught:
         read([body], items=items)
     assert caught.value.reason is Reason.UNEXPECTED_SHAPE
+
+
+def test_a_page_that_is_too_long_is_refused() -> None:
+    """A gateway that does not cut its list into pages of about the size is not read a thousand times over."""
+    assert read([page("a", "b", "c", "d"), page()])[1].items
+    with pytest.raises(BadReplyError) as caught:
+        read([page(*"abcde")])
+    assert caught.value.reason is Reason.TOO_LARGE
+    assert caught.value.detail == "a page has 5 items, more than 2 times the `pages.size` of 2"
+
+
+def test_a_list_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many large pages together do not fill the memory; what came twice is held once."""
+    monkeypatch.setattr(paging, "MAX_LIST_BYTES", 1 << 20)
+    large = "x" * 400_000
+    again = page(f"a{large}", f"b{large}")
+    assert len(read([again, again, page("c"), page()])[1].items) == 3
+    with pytest.raises(BadReplyError) as caught:
+        read([again, page(f"c{large}", "d")])
+    assert (caught.value.reason, caught.value.detail) == (
+        Reason.TOO_LARGE,
+        "all pages together are larger than 1 MiB",
+    )
+
+
+def test_headers_of_a_page_are_those_of_its_request() -> None:
+    """`header('x', 'id')` means the page itself."""
+    pages = Pages.model_validate({"query": "p", "size": 2, "items": "@", "total": "header('x-total', 'list')"})
+    listed = PagedList(pages, "requests[0].pages", "list")
+    listed.add([1], {"x-total": "1"})
+
+    assert (listed.is_at_end, listed.dropped()) == (True, [])
+
+
+def test_what_the_first_page_gave_can_be_asked_for() -> None:
+    """The expressions are told once, not for each page."""
+    notes = Notes(evaluated=[])
+    pages = Pages.model_validate({"query": "p", "size": 2, "items": "keys", "total": "all"})
+    listed = PagedList(pages, "requests[0].pages", "list", notes)
+    listed.add(page("a", "b", all=3), {})
+    listed.add(page("c", all=3), {})
+
+    assert [(one.field, one.value) for one in notes.evaluated or ()] == [
+        ("requests[0].pages.items", [{"name": "a"}, {"name": "b"}]),
+        ("requests[0].pages.total", 3),
+    ]
 
 
 def test_a_long_list_is_put_together_quickly() -> None:

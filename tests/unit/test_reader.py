@@ -100,9 +100,25 @@ def test_amounts_may_be_constant_or_not_asked_for() -> None:
     ],
 )
 def test_items_are_those_of_a_list_or_a_map(value: Any, items: Any) -> None:
-    """A map is gone through by its members; null is nothing to go through."""
+    """A map is gone through by its members; null at a plain path is nothing to go through."""
     reader = reader_of({"a": value})
     assert reader.items(compile_expression("a"), "each") == items
+    assert reader.notes.dropped == ()
+
+
+@pytest.mark.parametrize("text", ["a[]", "a[*]", "a[?b]", "items(a)", "a || b", "@.a", "[a][0]"])
+def test_null_that_an_expression_computes_is_no_empty_list(text: str) -> None:
+    """What is more than a plain path gives null also for a list that was renamed, which must be seen."""
+    reader = reader_of({"renamed": [1]})
+    assert reader.items(compile_expression(text), "each") is None
+    assert reader.notes.dropped == (Dropped(Problem.UNRESOLVED, f"each ({text})"),)
+
+
+@pytest.mark.parametrize("text", ["a[]", "a[?b]", "a || `[]`", "items(a || `{}`)"])
+def test_a_list_that_is_empty_or_may_be_left_out_is_no_problem(text: str) -> None:
+    """An empty list has no items, and a mapping can say that a missing one is empty."""
+    reader = reader_of({} if "||" in text else {"a": []})
+    assert reader.items(compile_expression(text), "each") == []
     assert reader.notes.dropped == ()
 
 

@@ -142,7 +142,7 @@ def test_the_key_is_sent_as_bearer_unless_told_otherwise() -> None:
         ("size: 100, items", "size: 5000, items", "16: requests[1].pages.size: must be at most 1000"),
         ("items: teams", "items: length(teams)", "16: requests[1].pages.items: never gives an array or an object"),
         ("first: 0", "first: -1", "16: requests[1].pages.first: must be at least 0"),
-        ("org/team", "org/{team}", "8: requests[1].url: is fixed: {name} may stand in path, query and body, not in"),
+        ("org/team", "org/{team}", "9: requests[1].url: is fixed: {name} may stand in path, query and body, not in"),
         ("step: 100", "step: 0", "16: requests[1].pages.step: must be at least 1"),
         ("total: count", "total: 5", "16: requests[1].pages.total: must be an expression, which is text"),
         ("max_pages: 5", "max_pages: 0", "16: requests[1].pages.max_pages: must be at least 1"),
@@ -200,3 +200,32 @@ def test_every_placeholder_that_is_known_is_filled(template: Any, value: str) ->
     assert len(list(placeholders(fill(template, values)))) >= len(expected)
     if "{" not in value and "}" not in value:
         assert not any(f"{{{name}}}" in str(fill(template, values)) for name in ("x", "y") if name in values)
+
+
+@pytest.mark.parametrize(
+    ("request_", "problem"),
+    [
+        (
+            "{path: /a, headers: {X-Id: '{v}'}}",
+            "requests[0].headers.X-Id: is sent as it stands: {...} is filled in path,",
+        ),
+        (
+            "{path: /a, headers: {authorization: Bearer x}}",
+            "requests[0].headers.authorization: is the header that carries",
+        ),
+        (
+            "{path: /a, auth: {header: X-Key, scheme: ''}, headers: {x-key: b}}",
+            "requests[0].headers.x-key: is the header that carries the API key",
+        ),
+    ],
+)
+def test_headers_that_cannot_be_meant_are_refused(request_: str, problem: str) -> None:
+    """A header is sent as it stands, and the one with the API key is the exporter's."""
+    (found,) = problems_of(f"requests: [{request_}]\nbuckets: [{{kind: tokens, used: a}}]\n")
+    assert found.startswith(f"campus.yaml:1: {problem}")
+
+
+def test_a_path_alone_has_no_placeholders() -> None:
+    """`path` stands for one request, which has no earlier reply to take a value from."""
+    (found,) = problems_of("path: /team/{id}\nbuckets: [{kind: tokens, used: a}]\n")
+    assert found.startswith("campus.yaml:1: path: has {...}, which only `requests` with several of them can fill")

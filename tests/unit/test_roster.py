@@ -673,6 +673,42 @@ def test_a_unit_that_the_mapping_does_not_have_is_told(build: Build) -> None:
     ]
 
 
+def test_a_currency_or_a_number_of_keys_that_the_mapping_has_no_use_for_is_told(build: Build) -> None:
+    """What changes nothing is a mistake, as a unit is; null is as good as nothing."""
+    roster = build(
+        "mappings:\n"
+        "  counts: {path: /a, buckets: [{kind: tokens, used: u}]}\n"
+        "  keys: {path: /a, children: {each: k, alias: a, buckets: [{kind: cost, currency: USD, used: u}]}}\n"
+        "gateways:\n"
+        "  - {provider_id: a, base_url: 'https://h', mapping: counts, currency: EUR, max_children: 5}\n"
+        "  - {provider_id: b, base_url: 'https://h', mapping: counts, currency: null, max_children: null, units: {}}\n"
+        "  - {provider_id: c, base_url: 'https://h', mapping: keys, currency: EUR, max_children: 5}\n"
+    )
+
+    assert told(roster.errors) == [
+        "c.yml:5: gateways[0].currency: has no meaning: the mapping counts has no buckets of kind cost; remove it",
+        "c.yml:5: gateways[0].max_children: has no meaning: the mapping counts lists no keys; remove it",
+    ]
+    assert [plan.settings.provider_id for plan in roster.plans] == ["b", "c"]
+
+
+def test_defaults_change_the_mappings_that_they_fit_and_leave_the_others(build: Build) -> None:
+    """One gateway's unit, currency or list of keys in `defaults` does not stop those that have none."""
+    roster = build(
+        OWN + "  counts: {path: /a, buckets: [{kind: tokens, used: u}]}\n"
+        "defaults: {units: {cent: 1000}, currency: EUR, max_children: 5}\n"
+        "gateways:\n"
+        "  - {provider_id: a, base_url: 'https://h', mapping: costhelm}\n"
+        "  - {provider_id: b, base_url: 'https://h', mapping: counts}\n"
+        "  - {provider_id: c, base_url: 'https://h'}\n"
+    )
+    own, counts, neutral = (plan.mapping for plan in roster.plans)
+
+    assert told(roster.errors) == []
+    assert (own.buckets[0].currency, own.units) == ("EUR", {"cent": 1000})
+    assert (counts.units, neutral.units) == ({}, {})
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [
@@ -748,3 +784,34 @@ def test_an_opencode_entry_finds_own_mappings(build: Build) -> None:
 
     assert told(roster.errors + roster.warnings) == []
     assert [plan.url for plan in roster.plans] == ["https://h/limits"]
+
+
+def test_a_mapping_may_take_longer_than_others(build: Build) -> None:
+    """A mapping's own timeout holds where neither the entry nor `defaults` say another."""
+    own = "mappings: {slow: {path: /a, timeout: 1m, buckets: [{kind: tokens, used: a}]}}\n"
+    gateways = (
+        "gateways:\n"
+        "  - {provider_id: a, base_url: 'https://h', mapping: slow}\n"
+        "  - {provider_id: b, base_url: 'https://h', mapping: slow, timeout: 3s}\n"
+        "  - {provider_id: c, base_url: 'https://h'}\n"
+    )
+    assert [plan.settings.timeout for plan in build(own + gateways).plans] == [60, 3, 9]
+    assert [plan.settings.timeout for plan in build(f"defaults: {{timeout: 5s}}\n{own}{gateways}").plans] == [5, 3, 5]
+
+
+def test_a_mapping_with_mistakes_is_told_once(build: Build) -> None:
+    """What is wrong with an own mapping stands where it is written, and nothing is made up about its gateways."""
+    roster = build(
+        "mappings:\n"
+        "  mine:\n"
+        "    requests: [{path: /a, method: PUT}]\n"
+        "    buckets: [{kind: tokens, used: a}]\n"
+        "gateways: [{provider_id: a, base_url: 'https://h', mapping: mine}]\n"
+    )
+    assert told(roster.errors) == ["c.yml:3: mappings.mine.requests[0].method: must be 'GET' or 'POST'"]
+
+
+def test_the_quota_path_is_written_out(build: Build) -> None:
+    """An entry's path has nothing to fill in."""
+    roster = build("gateways: [{provider_id: a, base_url: 'https://h', quota_path: '/x/{id}'}]\n")
+    assert told(roster.errors) == ["c.yml:1: gateways[0].quota_path: holds { or }: write the path out, as in /v1/quota"]

@@ -72,6 +72,7 @@ mappings:
     expires_at: expires
     time_format: unix_ms
     min_interval: 60s
+    timeout: 1m
     cache_control: true
     units: {quota: 500000}
     buckets:
@@ -83,6 +84,7 @@ mappings:
     children:
       each: keys
       alias: name
+      first_by: created
       where: w
       reason: r
       expires_at: e
@@ -244,6 +246,7 @@ def test_schema_and_loader_accept_the_same(schema: dict[str, Any], tmp_path: Pat
         "origins: {max_concurrency: 0}",
         "origins: {per_origin: {'https://h': 0}}",
         "origins: {per_origin: {'https://h': {}}}",
+        "origins: {per_origin: {'h': 5}}",
         "opencode: on",
         "enabled_providers: all",
         "enabled_providers: [1]",
@@ -253,6 +256,10 @@ def test_schema_and_loader_accept_the_same(schema: dict[str, Any], tmp_path: Pat
         "gateways: [{provider_id: a, max_children: 0}]",
         "mappings: []",
         "mappings: {A: {path: /a, buckets: [{kind: tokens, used: u}]}}",
+        "mappings: {a: {name: A, path: /a, buckets: [{kind: tokens, used: u}]}}",
+        "mappings: {a: {auth: , path: /a, buckets: [{kind: tokens, used: u}]}}",
+        "mappings: {a: {about: , path: /a, buckets: [{kind: tokens, used: u}]}}",
+        "mappings: {a: {requests: [{path: /a, pages: }], buckets: [{kind: tokens, used: u}]}}",
         "mappings: {a: {path: /a}}",
         "mappings: {a: {path: /a, buckets: []}}",
         "mappings: {a: {path: /a, requests: [{path: /b}], buckets: [{kind: tokens, used: u}]}}",

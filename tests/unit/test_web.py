@@ -586,14 +586,12 @@ def test_probe_of_a_key_by_model(ask_keys: AskKeys) -> None:
 @pytest.mark.parametrize(
     ("provider_id", "words"),
     [
-        ("lite:nobody", "lite lists no key of this alias"),
-        ("lite:", "lite lists no key of this alias"),
         ("a:alice", "a lists no keys: its mapping neutral has no `children`"),
-        ("nobody:alice", "no gateway of this id is configured"),
+        ("nobody:alice", "no gateway of this id is configured; known: a, lite"),
     ],
 )
-def test_unknown_keys_get_a_clear_answer(ask_keys: AskKeys, provider_id: str, words: str) -> None:
-    """A key that the list does not hold is 404 for a probe and 400 for /metrics, in words that do not repeat it."""
+def test_keys_of_no_list_get_a_clear_answer(ask_keys: AskKeys, provider_id: str, words: str) -> None:
+    """A key of a gateway that lists none is 404 for a probe and 400 for /metrics, in words that do not repeat it."""
 
     async def look(surface: Surface) -> list[httpx.Response]:
         paths = (f"/probe?target={provider_id}", f"/metrics?provider_id=a&provider_id={provider_id}")
@@ -605,12 +603,58 @@ def test_unknown_keys_get_a_clear_answer(ask_keys: AskKeys, provider_id: str, wo
     assert not any("nobody" in response.text for response in responses)
 
 
+@pytest.mark.parametrize("alias", ["nobody", "", "sk-4f9a1c7e2b8d6035af17"])
+def test_key_that_a_list_lacks(ask_keys: AskKeys, alias: str) -> None:
+    """A key that the list does not hold (any more) is 404 for a probe; /metrics shows what else was asked for."""
+
+    async def look(surface: Surface) -> list[httpx.Response]:
+        paths = (f"/probe?target=lite:{alias}", f"/metrics?provider_id=a&provider_id=lite:{alias}")
+        return [await surface.client.get(path) for path in paths]
+
+    probe, scrape = ask_keys(look)
+    assert (probe.status_code, probe.text) == (404, "lite lists no key of this id; known: lite:alice, lite:ci bot\n")
+    assert (scrape.status_code, ids_in(scrape.text)) == (200, ["a"])
+
+
+def test_many_keys_of_a_list_are_not_all_named(ask_keys: AskKeys, router: respx.Router) -> None:
+    """What is known is named up to a bound."""
+    router["lite"].respond(json=keys(*(f"key-{number:02}" for number in range(23))))
+    response = ask_keys(get("/probe?target=lite:nobody"))
+    assert response.text.endswith("lite:key-18, lite:key-19, and 3 more\n")
+
+
 def test_key_of_a_list_that_was_never_read(ask_keys: AskKeys, router: respx.Router) -> None:
-    """While the list cannot be read for the first time nobody knows its keys: 404, and where to look."""
+    """While the list could not be read yet, as in an outage after a restart, a key asked for is up 0 for its reason."""
     router["lite"].respond(500)
-    response = ask_keys(get("/probe?target=lite:alice"))
-    assert response.status_code == 404
-    assert "the list of keys at lite could not be read yet; see /quota_status" in response.text
+
+    async def look(surface: Surface) -> list[httpx.Response]:
+        paths = ("/metrics?provider_id=a&provider_id=lite:alice", "/probe?target=lite:alice")
+        return [await surface.client.get(path) for path in paths]
+
+    responses = ask_keys(look)
+    for response, shown in zip(responses, (["a", "lite:alice"], ["lite:alice"]), strict=True):
+        assert (response.status_code, ids_in(response.text)) == (200, shown)
+        assert samples(response.text)["llm_quota_up", "lite:alice"] == 0
+        reasons = [
+            sample.labels["reason"]
+            for family in parse_text(response.text)
+            for sample in family.samples
+            if sample.name == "llm_quota_failure"
+        ]
+        assert reasons == ["server_error"]
+
+
+def test_what_may_be_a_key_is_no_series_of_a_list_never_read(ask_keys: AskKeys, router: respx.Router) -> None:
+    """A key in place of an alias never reaches a label, also while nobody knows the list."""
+    router["lite"].respond(500)
+    canary = "sk-4f9a1c7e2b8d6035af17"
+
+    async def look(surface: Surface) -> list[httpx.Response]:
+        return [await surface.client.get(f"/{path}=lite:{canary}") for path in ("probe?target", "metrics?provider_id")]
+
+    responses = ask_keys(look)
+    assert [response.status_code for response in responses] == [404, 200]
+    assert not any(canary in response.text for response in responses)
 
 
 def test_probe_of_a_key_whose_list_fails(ask_keys: AskKeys, router: respx.Router) -> None:

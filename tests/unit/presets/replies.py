@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from quota_exporter.expression import Evaluation
 from quota_exporter.mapping import Reply, check_reply, map_replies
 from quota_exporter.mapping_language import ReplyMapping
+from quota_exporter.paging import PagedList
 from quota_exporter.presets import load_preset
 from quota_exporter.quota import Bucket, Failure, Quota, Reason
 from quota_exporter.request_language import Request
@@ -71,17 +71,18 @@ def outcome_of(
         reply = Reply(content, 200, headers or {})
         failure = check_reply(mapping, request, reply, secrets=SECRETS)
         if failure is None:
-            replies[request.id] = Reply(_items(request, content), 200, headers or {})
+            replies[request.id] = Reply(_items(request, reply), 200, headers or {})
         elif not request.optional:
             return failure
     return map_replies(mapping, replies, secrets=SECRETS, now=now, max_buckets=20)
 
 
-def _items(request: Request, content: Any) -> Any:
+def _items(request: Request, reply: Reply) -> Any:
     if request.pages is None:
-        return content
-    items = Evaluation(content, NOW, {}).value(request.pages.items)
-    return items if isinstance(items, list) else []
+        return reply.body
+    listed = PagedList(request.pages, "pages", request.id)
+    listed.add(reply.body, reply.headers)
+    return listed.items
 
 
 def quota_of(preset_name: str, body: Any, *, now: float = NOW, headers: Mapping[str, str] | None = None) -> Quota:

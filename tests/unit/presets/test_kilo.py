@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from quota_exporter.endpoints import request_urls
-from quota_exporter.mapping import Reply, request_values
+from quota_exporter.mapping import Reply, is_asked_for
 from quota_exporter.quota import Problem, Reason
 from tests.unit.presets.amounts import amounts_of, refills_of
 from tests.unit.presets.replies import NOW, at, failure_of, fixture, preset, quota_of
@@ -50,7 +50,7 @@ def test_a_bonus_that_is_missing_leaves_the_limit_unknown() -> None:
 def test_the_balance_is_asked_only_without_a_pass(name: str, asked: bool) -> None:  # noqa: FBT001 - what is expected
     """The second request is made when the first says that there is no Pass."""
     replies = {"pass": Reply(fixture("kilo", name)["pass"], 200, {})}
-    assert (request_values(preset("kilo").steps[1], replies, now=NOW) is not None) == asked
+    assert is_asked_for(preset("kilo").steps[1], replies, "requests[1]", now=NOW) == asked
 
 
 def test_where_it_is_asked() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from quota_exporter.endpoints import request_urls
-from quota_exporter.mapping import Reply, request_values
+from quota_exporter.mapping import Reply, is_asked_for, request_values
 from quota_exporter.quota import Bucket, Kind, Problem, Reason
 from tests.unit.presets.replies import NOW, at, failure_of, fixture, preset, quota_of
 
@@ -108,7 +108,11 @@ def test_which_shared_budget_governs(name: str, asked: dict[str, dict[str, str]]
     """A key in a team is asked for its team, another for its user, one without either for nothing more."""
     key, team, user = preset("litellm").steps
     replies = {"key": Reply(fixture("litellm", name)["key"], 200, {})}
-    values = {request.id: request_values(request, replies, now=NOW) for request in (team, user)}
+    values = {
+        request.id: request_values(request, replies, "requests", now=NOW)
+        for request in (team, user)
+        if is_asked_for(request, replies, "requests", now=NOW)
+    }
     assert {request: found for request, found in values.items() if found is not None} == asked
     assert (key.optional, team.optional, user.optional) == (False, True, True)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from quota_exporter.endpoints import request_urls
-from quota_exporter.mapping import Reply, request_values
+from quota_exporter.mapping import Reply, is_asked_for
 from quota_exporter.quota import Bucket, Child, Failure, Kind, Quota, Reason
 from tests.unit.presets.replies import NOW, at, failure_of, fixture, preset, quota_of
 
@@ -94,7 +94,7 @@ def test_which_page_comes_next(first: dict[str, Any], asked: dict[str, int]) -> 
     made = {
         request.id: request.pages.first
         for request in preset(PRESET).steps[1:]
-        if request.pages is not None and request_values(request, replies, now=NOW) is not None
+        if request.pages is not None and is_asked_for(request, replies, "requests", now=NOW)
     }
     assert made == asked
 
