@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from quota_exporter.history import History
@@ -12,6 +12,9 @@ from quota_exporter.reply_text import clean_text
 
 # After so many keys others get their turn: a millisecond or two of work.
 KEYS_AT_ONCE = 200
+
+# A key that lists which are not whole lack is watched for so long: some gateways count more than they list.
+_MISSED_FOR_SECONDS = 86_400.0
 
 _SEPARATOR = ":"  # no id of a configured gateway holds one
 _NEW = History()
@@ -43,11 +46,12 @@ class Record:
     async def after(self, reading: Reading, *, now: float, max_buckets: int) -> Record:
         """Return the record with one more reading of the gateway.
 
-        A key that a new list lacks is forgotten. Without a list the failure is one of all keys: an alert on one of them
-        must not end because nobody can tell how it is. `now` is a time of the monotonic clock.
+        A key that a new list lacks is forgotten, unless the list is known to lack some. Without a list the failure is
+        one of all keys: an alert on one of them must not end because nobody can tell how it is. `now` is a time of the
+        monotonic clock.
         """
         children: dict[str, History] = {}
-        for child in _child_readings(reading, self.children):
+        for child in _child_readings(reading, self.children, now):
             before = self.children.get(child.provider_id, _NEW)
             children[child.provider_id] = before.after(child, now=now, max_buckets=max_buckets)
             if len(children) % KEYS_AT_ONCE == 0:
@@ -84,11 +88,24 @@ class Record:
         return Record(self.own.next_generation(), children, self.has_list)
 
 
-def _child_readings(parent: Reading, known: Iterable[str]) -> Iterator[Reading]:
-    if parent.quota is not None and parent.quota.children is not None:
-        listed = parent.quota.children
-        return (_of_child(parent, child_id(parent.provider_id, child.alias), child.outcome) for child in listed)
-    return (_unreadable(parent, provider_id) for provider_id in known)
+def _child_readings(parent: Reading, known: Mapping[str, History], now: float) -> Iterator[Reading]:
+    """Readings of the keys that a list gives, and of those `known` that it should have given."""
+    if parent.quota is None or parent.quota.children is None:
+        yield from (_unreadable(parent, provider_id) for provider_id in known)
+        return
+    listed = {child_id(parent.provider_id, child.alias): child.outcome for child in parent.quota.children}
+    missed = () if parent.quota.lists_all else _missed(listed, known, now)
+    failure = Failure(Reason.UNEXPECTED_SHAPE, f"the list of keys at {parent.provider_id} is not whole and lacks it")
+    for provider_id in sorted([*listed, *missed]) if missed else listed:
+        yield _of_child(parent, provider_id, listed.get(provider_id, failure))
+
+
+def _missed(listed: Mapping[str, Quota | Failure], known: Mapping[str, History], now: float) -> list[str]:
+    return [
+        provider_id
+        for provider_id, child in known.items()
+        if provider_id not in listed and (child.quota is None or now - child.quota_at <= _MISSED_FOR_SECONDS)
+    ]
 
 
 def _unreadable(parent: Reading, provider_id: str) -> Reading:

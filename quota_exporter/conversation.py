@@ -86,8 +86,9 @@ class Conversation:
             except BadReplyError as error:
                 return Failure(error.reason, error.detail)
             if listed.is_at_end:
-                self._note(listed.dropped())
-                return replace(outcome, body=listed.items)
+                dropped = listed.dropped()
+                self._note(dropped)
+                return replace(outcome, body=listed.items, is_whole=not dropped)
             await asyncio.sleep(0)  # a large page takes long to read: others get their turn
 
     def _note(self, dropped: Iterable[Dropped]) -> None:

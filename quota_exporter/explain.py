@@ -81,7 +81,8 @@ async def explain_poll(generation: Generation, provider_id: str) -> Explanation:
 def explain_file(generation: Generation, provider_id: str, path: Path, files: FileReader) -> Explanation:
     """Map the reply in a file as if the gateway had sent it; ExplainError when the file holds no reply.
 
-    Of a mapping with several requests the file holds {id: reply}, of a request with pages one page.
+    Of a mapping with several requests the file holds {id: reply}, or the first reply alone where that may do; of a
+    request with pages one page.
     """
     plan, member = generation.plans[provider_id], generation.fleet.members[provider_id]
     try:
@@ -119,7 +120,10 @@ def _bodies(mapping: ReplyMapping, document: Any, path: Path) -> dict[str, Any]:
     first, *others = mapping.steps
     if not others:
         return {first.id: document}
-    bodies = document if isinstance(document, dict) else {}
+    is_by_id = isinstance(document, dict) and any(
+        isinstance(document.get(request.id), dict | list) for request in mapping.steps
+    )
+    bodies = document if is_by_id else {first.id: document}
     for request in mapping.steps:
         is_needed = not request.optional and request.where is None and not request.values
         if is_needed and request.id not in bodies:

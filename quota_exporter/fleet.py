@@ -268,8 +268,10 @@ class Fleet:
         if is_done and poll is not None:
             poll.result()  # a bug that kept the reading from being recorded must not pass the one before for it
         last = state.record.own
+        # a list of keys takes long: while it is read again, all of them must not look as if they had failed
+        is_list = last.reading is not None and last.reading.quota is not None and _lists_keys(member)
         is_news = last.reading is not None and asked not in state.seen_as
-        if is_done or (is_news and self._monotonic() - last.read_at <= LATE_READING_SECONDS):
+        if is_done or ((is_news or is_list) and self._monotonic() - last.read_at <= LATE_READING_SECONDS):
             if asked == member_id or asked in state.record.children:  # others come from requests, without end
                 state.seen_as.add(asked)
             return None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from itertools import islice
 from typing import Any
 
 from quota_exporter.buckets import read_buckets
+from quota_exporter.expression import Nothing
 from quota_exporter.mapping_language import ChildrenRule, ReplyMapping
+from quota_exporter.numbers import parse_number
 from quota_exporter.quota import Child, Failure, Problem, Quota, Reason
 from quota_exporter.reader import Notes, Reader
 from quota_exporter.reply_text import clean_text
@@ -48,7 +51,8 @@ def map_keys(
     notes = reader.notes.apart()  # one key shows what the expressions do with all
     children = []
     for number, (alias, item) in enumerate(named.items(), start=1):
-        children.append(Child(alias, _child(mapping, rule, reader.at(item, notes), secrets, max_buckets)))
+        inside = reader.at(item, notes)
+        children.append(Child(alias, _child(mapping, rule, inside, secrets=secrets, max_buckets=max_buckets)))
         notes = Notes()
         if not number % _KEYS_AT_ONCE:
             yield
@@ -59,30 +63,41 @@ def _named(
     rule: ChildrenRule, reader: Reader, items: list[Any], secrets: tuple[str, ...], most: int
 ) -> Generator[None, None, dict[str, Any]]:
     """Give the first `most` items by alias, in the order of the aliases; what is left out is noted."""
-    pairs: list[tuple[str | None, Any]] = []
+    found: list[tuple[str, tuple[bool, float, str], Any]] = []
+    nameless = unfit = 0
     for number, item in enumerate(items, start=1):
         inside = reader.at(item)
         if rule.where is None or inside.holds(rule.where, "children.where"):
-            pairs.append((clean_text(inside.raw(rule.alias, "children.alias"), secrets), item))
+            name = inside.raw(rule.alias, "children.alias")
+            alias = clean_text(name, secrets)
+            if alias is not None:
+                found.append((alias, _rank(inside.value(rule.first_by, "children.first_by")), item))
+            elif name in (None, "", Nothing.MISSING):
+                nameless += 1
+            else:
+                unfit += 1
         if not number % _ITEMS_AT_ONCE:
             yield
     named: dict[str, Any] = {}
-    unnamed = duplicates = 0
-    for alias, item in sorted(pairs, key=lambda pair: pair[0] or ""):
-        if alias is None:
-            unnamed += 1
-        elif alias in named:
-            duplicates += 1
-        else:
-            named[alias] = item
-    reader.notes.drop(Problem.UNRESOLVED, "children.alias", rule.alias, unnamed)
-    reader.notes.drop(Problem.DUPLICATE, "children.alias", rule.alias, duplicates)
+    for alias, _, item in sorted(found, key=lambda one: one[:2]):
+        named.setdefault(alias, item)
+    reader.notes.drop(Problem.UNRESOLVED, "children.alias, of keys without one", count=nameless)
+    reader.notes.drop(Problem.UNRESOLVED, "children.alias, of keys whose alias cannot be shown", count=unfit)
+    reader.notes.drop(Problem.DUPLICATE, "children.alias", rule.alias, len(found) - len(named))
     reader.notes.drop(Problem.TOO_MANY, "children.each", rule.each, max(0, len(named) - most))
     return dict(islice(named.items(), most))
 
 
+def _rank(value: Any) -> tuple[bool, float, str]:
+    """Order numbers, then text such as times, then what is neither."""
+    number = parse_number(value)
+    if number is not None:
+        return False, number, ""
+    return not isinstance(value, str), math.inf, value if isinstance(value, str) else ""
+
+
 def _child(
-    mapping: ReplyMapping, rule: ChildrenRule, reader: Reader, secrets: tuple[str, ...], max_buckets: int
+    mapping: ReplyMapping, rule: ChildrenRule, reader: Reader, *, secrets: tuple[str, ...], max_buckets: int
 ) -> Quota | Failure:
     reason = key_reason(reader.value(rule.reason, "children.reason"))
     if reason is not None:
@@ -95,4 +110,6 @@ def _child(
         detail = f"its entry in the list of keys does not fit the mapping {mapping.name}"
         return Failure(Reason.UNEXPECTED_SHAPE, detail, dropped=reader.notes.dropped)
     expires_at = reader.time(rule.expires_at, "children.expires_at", rule.time_format)
+    if expires_at is not None and expires_at <= reader.now:
+        return Failure(Reason.KEY_EXPIRED, KEY_REASONS[Reason.KEY_EXPIRED], dropped=reader.notes.dropped)
     return Quota(buckets, None, expires_at, reader.notes.dropped)

@@ -28,12 +28,13 @@ _NO_REUSE = re.compile(r"(?:^|[,\s])no-(?:store|cache)(?:$|[,;=\s])", re.IGNOREC
 class Reply:
     """One request's reply: its JSON, or of a request with pages the list of all items.
 
-    `headers` are looked up in lower case.
+    `headers` are looked up in lower case. `is_whole` is False for a list that is known to lack items.
     """
 
     body: Any
     http_status: int
     headers: Mapping[str, str]
+    is_whole: bool = True
 
 
 def map_reply(
@@ -125,7 +126,8 @@ def map_in_steps(
     name = clean_text(reader.value(mapping.key_name, "key_name"), secrets)
     expires_at = reader.time(mapping.expires_at, "expires_at", mapping.time_format)
     fresh_for = max_age(first.headers.get("cache-control", "")) if mapping.cache_control else 0.0
-    return Quota(buckets, name, expires_at, notes.dropped, fresh_for, children)
+    lists_all = all(reply.is_whole for reply in replies.values())
+    return Quota(buckets, name, expires_at, notes.dropped, fresh_for, children, lists_all)
 
 
 def classify_error(

@@ -6,7 +6,7 @@ import http.client
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -18,6 +18,7 @@ from quota_exporter.humanize import counted
 from quota_exporter.metrics import gateway_families
 from quota_exporter.report import gateway_reports, read_status
 from quota_exporter.unknown import unknown_id
+from quota_exporter.urls import origin_of
 
 _STATUS_TIMEOUT_SECONDS = 15
 _T = TypeVar("_T")
@@ -85,15 +86,23 @@ def check(sources: Sources, console: Console) -> bool:
         key = "no API key" if source == "none" else f"key from {source}"
         words = f"{report['provider_id']}: {key}, mapping {report['mapping']}, {url or 'no base URL'}"
         console.print(Text(words, "" if ready else "red"))
-        for address in report["urls"][1:]:
+        for address in dict.fromkeys(address for address in report["urls"] if address != url):
             console.print(Text(f"  also asks {address}", "dim"))
-        if len(report["origins"]) > 1:
-            console.print(Text(f"  the key goes to {' and '.join(report['origins'])}", "yellow"))
+        if elsewhere := _elsewhere(report):
+            console.print(
+                Text(f"  the key goes to {' and '.join(elsewhere)}, another host than that of base_url", "yellow")
+            )
         for look in report["checked"]:
             console.print(Text(f"  {look['where']}: {look['outcome']}", "dim"))
     gateways = counted(len(generation.plans), "gateway")
     console.print(Text(f"{gateways}, config {'valid' if well else 'valid, with remarks above'}."))
     return well
+
+
+def _elsewhere(report: Mapping[str, Any]) -> list[str]:
+    base_url = report["base_url"]
+    own = None if base_url is None else origin_of(base_url)
+    return [origin for origin in report["origins"] if origin != own]
 
 
 def fetch_status(url: str) -> tuple[list[dict[str, Any]], float]:

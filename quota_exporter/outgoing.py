@@ -25,7 +25,8 @@ class Step:
     """One request of a mapping for one gateway, with all that stays the same from poll to poll.
 
     `place` is where the request stands in the mapping, as in `requests[1]`. `fixed_url` is None where the URL,
-    `template` with a query, depends on earlier replies or on the page.
+    `template` with a query, depends on earlier replies or on the page. `is_own` tells whether it goes where base_url
+    does, or whether no request does: only there the entry's own headers go.
     """
 
     request: Request
@@ -35,6 +36,7 @@ class Step:
     headers: httpx.Headers = field(repr=False)
     auth: Auth
     extensions: Mapping[str, str]
+    is_own: bool
 
     def can_carry(self, values: Mapping[str, str]) -> bool:
         """Whether the values of earlier replies can stand in the request without leading it elsewhere."""
@@ -48,11 +50,11 @@ class Step:
     def build(self, key: str, extra: Mapping[str, str], values: Mapping[str, str], page: int | None) -> httpx.Request:
         """Return the request to send.
 
-        `extra` are the entry's own headers, `values` (that it can carry) stand for `{name}`, `page` is sent by requests
-        with pages. UnicodeError when the host is not a name.
+        `extra` are the entry's own headers, for steps that are its own, `values` (that it can carry) stand for
+        `{name}`, `page` is sent by requests with pages. UnicodeError when the host is not a name.
         """
         headers = self.headers.copy()
-        if extra:
+        if self.is_own:
             headers.update(extra)
         headers[self.auth.header] = f"{self.auth.scheme} {key}" if self.auth.scheme else key
         url = _url(self.request, self.template, values, page) if self.fixed_url is None else self.fixed_url
@@ -91,6 +93,7 @@ def steps_of(mapping: ReplyMapping, settings: GatewaySettings, urls: tuple[str, 
                 headers=sent,
                 auth=auth_of(mapping, request, settings.auth),
                 extensions=_tls_name(settings) if origin_of(url) in own_origins else {},
+                is_own=not own_origins or origin_of(url) in own_origins,
             )
         )
     return tuple(steps)

@@ -75,8 +75,10 @@ class PagedList:
             # the gateway may give fewer at once than it is asked for
             self._size_of_first = len(items)
         self._repeated = 0 if len(self.items) > known else self._repeated + 1
-        is_last = len(items) < max(1, self._size_of_first) or self._repeated == _MOST_REPEATED
-        self._is_whole = is_last or (self._total is not None and len(self.items) >= self._total)
+        # how many there are in all tells more than how many came at once
+        is_last = not items if self._total is not None else len(items) < max(1, self._size_of_first)
+        is_complete = self._total is not None and len(self.items) >= self._total
+        self._is_whole = is_last or is_complete or self._repeated == _MOST_REPEATED
 
     def dropped(self) -> list[Dropped]:
         """What the list lacks at its end."""

@@ -111,7 +111,8 @@ class Quota:
     """All buckets of one reply, with what the mapping had to drop.
 
     `expires_at` is Unix seconds. `fresh_for` is how many seconds the gateway wants the reply to be reused.
-    `children` are the keys that a management key lists, sorted by alias, None when the mapping lists none.
+    `children` are the keys that a management key lists, sorted by alias, None when the mapping lists none; without
+    `lists_all` there are known to be more.
     """
 
     buckets: tuple[Bucket, ...]
@@ -120,6 +121,7 @@ class Quota:
     dropped: tuple[Dropped, ...] = ()
     fresh_for: float = 0.0
     children: tuple[Child, ...] | None = None
+    lists_all: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,16 +70,16 @@ def rows(value: Any, expression: Expression) -> list[Any] | None:
 class Reader:
     """Takes values out of a document, or out of one item of it; `now` is Unix seconds."""
 
-    __slots__ = ("_evaluation", "_now", "notes")
+    __slots__ = ("_evaluation", "notes", "now")
 
     def __init__(self, evaluation: Evaluation, now: float, notes: Notes) -> None:
         self._evaluation = evaluation
-        self._now = now
+        self.now = now
         self.notes = notes
 
     def at(self, item: Any, notes: Notes | None = None) -> Reader:
         """Return a reader of one item, with notes of its own if given."""
-        return Reader(self._evaluation.at(item), self._now, self.notes if notes is None else notes)
+        return Reader(self._evaluation.at(item), self.now, self.notes if notes is None else notes)
 
     def raw(self, expression: Expression, field: str) -> Any:
         """Return what an expression gives, Nothing included."""
@@ -106,7 +106,7 @@ class Reader:
         value = self.value(expression, field)
         if is_never(value):
             return None
-        seconds = parse_time(value, form, now=self._now)
+        seconds = parse_time(value, form, now=self.now)
         if seconds is None:
             self.notes.drop(Problem.BAD_TIME, field, expression)
         return seconds
@@ -114,7 +114,7 @@ class Reader:
     def period(self, expression: Expression | None, field: str) -> float | None:
         """Return a length of time in seconds."""
         value = self.value(expression, field)
-        seconds = None if value is None else parse_period(value, self._now)
+        seconds = None if value is None else parse_period(value, self.now)
         if value is not None and seconds is None:
             self.notes.drop(Problem.NOT_A_NUMBER, field, expression)
         return seconds

@@ -16,7 +16,7 @@ from quota_exporter.children import child_id, split_id
 from quota_exporter.credentials import Credential
 from quota_exporter.document import parse_yaml
 from quota_exporter.files import FileReader
-from quota_exporter.fleet import Fleet, Member
+from quota_exporter.fleet import LATE_READING_SECONDS, Fleet, Member
 from quota_exporter.gateway import Gateway
 from quota_exporter.mapping_language import load_mapping
 from quota_exporter.quota import GatewayStatus, KeySource, Problem, Reason
@@ -44,6 +44,22 @@ buckets:
         Path("listing.yaml"),
     )
 )
+_PAGED = load_mapping(
+    parse_yaml(
+        """
+name: paged
+requests:
+  - path: /keys
+    pages: {query: page, size: 100, items: keys, total: total}
+children:
+  each: "@"
+  alias: name
+  buckets:
+    - {kind: tokens, limit: limit, used: used}
+""",
+        Path("paged.yaml"),
+    )
+)
 _PLAIN = load_mapping(
     parse_yaml("name: plain\npath: /quota\nbuckets: [{kind: tokens, limit: limit, used: used}]\n", Path("plain.yaml"))
 )
@@ -64,14 +80,16 @@ class _World:
     headers: dict[str, str] = field(default_factory=dict)
     opened: asyncio.Event | None = None
     key: str = "sk-test"
+    total: int = 0
 
-    async def handle(self, _request: httpx.Request) -> httpx.Response:
+    async def handle(self, request: httpx.Request) -> httpx.Response:
         self.polls += 1
         if self.opened is not None:
             await self.opened.wait()
         if self.response is not None:
             return self.response
-        body = {"keys": self.keys, "limit": 100, "used": 1}
+        first = request.url.params.get("page", "1") == "1"
+        body = {"keys": self.keys if first else [], "limit": 100, "used": 1, "total": self.total}
         return httpx.Response(200, json=body, headers=self.headers)
 
     def credential(self) -> Credential:
@@ -241,45 +259,50 @@ def test_an_empty_list_is_a_list(world: _World) -> None:
     assert _reasons(_run(work())) == {"lite": None}
 
 
-def test_a_late_list_fails_every_key_in_that_answer(world: _World) -> None:
-    """A poll that misses the scrape's deadline shows all keys as timed out there alone, and counts nothing."""
+def test_a_list_is_shown_while_it_is_read_again(world: _World) -> None:
+    """While a list takes longer than a scrape the last one stands, for five minutes: its keys have not failed."""
 
-    async def work() -> tuple[list[GatewayStatus], list[GatewayStatus]]:
+    async def work() -> list[list[GatewayStatus]]:
         fleet = world.fleet()
         await _ask(fleet)
         world.opened = asyncio.Event()
-        late = await _ask(fleet, deadline=0.0)
+        shown = [await _ask(fleet, deadline=0.0), await _ask(fleet, "lite:alice", deadline=0.0)]
+        world.now += LATE_READING_SECONDS + 1
+        shown.append(await _ask(fleet, deadline=0.0))
         world.opened.set()
-        return late, await _ask(fleet)
+        return [*shown, await _ask(fleet)]
 
-    late, served = _run(work())
-    assert set(_reasons(late).values()) == {Reason.TIMEOUT}
-    assert [(status.polls, status.quota, status.last_success) for status in late] == [(1, None, _START + 1000.0)] * 3
+    again, alice, too_old, served = _run(work())
+    assert set(_reasons(again).values()) == {None}
+    assert len(again) == 3
+    assert _reasons(alice) == {"lite:alice": None}
+    assert set(_reasons(too_old).values()) == {Reason.TIMEOUT}
+    assert [(status.polls, status.quota, status.last_success) for status in too_old] == [(1, None, _START + 1000.0)] * 3
     assert set(_reasons(served).values()) == {None}
     assert world.polls == 2
 
 
-def test_each_key_shows_a_list_that_came_too_late(world: _World) -> None:
-    """A list slower than every scrape is shown by the next probe of each key, and once only."""
+def test_a_list_that_is_not_whole_forgets_nobody(world: _World) -> None:
+    """A key that a list lacks which is known to lack some shows up 0 and why; a whole list then forgets it."""
+    member = world.member()
+    paged = replace(member, gateway=replace(member.gateway, mapping=_PAGED))
 
     async def work() -> list[dict[str, Reason | None]]:
-        fleet = world.fleet()
-        world.opened = asyncio.Event()
-        await _ask(fleet, deadline=0.0)
-        world.opened.set()
-        await fleet.drain(_ENOUGH_SECONDS)
-        world.opened = asyncio.Event()
-        asked = ("lite:alice", "lite:bob", "lite:alice", "lite:bob")
-        shown = [_reasons(await _ask(fleet, provider_id, deadline=0.0)) for provider_id in asked]
-        await fleet.aclose()
-        return shown
+        fleet, shown = world.fleet(paged), []
+        world.total = 2
+        shown.append(_reasons(await _ask(fleet)))
+        world.keys = [_key("bob")]
+        shown.append(_reasons(await _ask(fleet)))
+        world.now += 90_000
+        shown.append(_reasons(await _ask(fleet)))  # a gateway that always counts more than it lists
+        world.keys, world.total = [_key("alice"), _key("bob")], 2
+        shown.append(_reasons(await _ask(fleet)))
+        world.keys, world.total = [_key("bob")], 1
+        return [*shown, _reasons(await _ask(fleet))]
 
-    assert _run(work()) == [
-        {"lite:alice": None},
-        {"lite:bob": None},
-        {"lite:alice": Reason.TIMEOUT},
-        {"lite:bob": Reason.TIMEOUT},
-    ]
+    both = {"lite": None, "lite:alice": None, "lite:bob": None}
+    without = {"lite": None, "lite:bob": None}
+    assert _run(work()) == [both, {**both, "lite:alice": Reason.UNEXPECTED_SHAPE}, without, both, without]
 
 
 def test_stale_for_holds_for_keys_too(world: _World) -> None:

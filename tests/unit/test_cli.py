@@ -383,6 +383,23 @@ class TestCheck:
         ]
         assert not router.calls
 
+    def test_where_the_key_goes(self, run: RunCli) -> None:
+        """Further addresses are listed, and another host than that of base_url is pointed out."""
+        write_config(
+            "{provider_id: router, base_url: 'https://router.requesty.ai/v1', mapping: requesty, api_key: key-0123456}",
+            "{provider_id: lite, base_url: 'https://lite.example/v1', mapping: litellm, api_key: key-0123456}",
+        )
+        assert run("check").stdout.splitlines() == [
+            "router: key from config, mapping requesty, https://api-v2.requesty.ai/v1/manage/apikey/self",
+            "  the key goes to https://api-v2.requesty.ai:443, another host than that of base_url",
+            "  api_key: found",
+            "lite: key from config, mapping litellm, https://lite.example/key/info",
+            "  also asks https://lite.example/team/info",
+            "  also asks https://lite.example/v2/user/info",
+            "  api_key: found",
+            "2 gateways, config valid.",
+        ]
+
     def test_an_explicit_empty_list_is_well(self, run: RunCli) -> None:
         """`gateways: []` is a config like another."""
         Path("quota-exporter.yml").write_text("gateways: []\n", encoding="utf-8")

@@ -390,6 +390,25 @@ def test_a_server_name_is_for_its_own_host() -> None:
     ]
 
 
+@pytest.mark.parametrize("has_own", [True, False])
+def test_headers_of_the_entry_stay_with_its_host(*, has_own: bool) -> None:
+    """What an entry sends along may be a secret of its host; where a mapping asks other hosts alone, it is for them."""
+    own = "- {id: key, path: /key}" if has_own else ""
+    mapping = f"""
+    requests:
+      - {{id: other, url: "https://other.example/self"}}
+      {own}
+    buckets: [{{kind: tokens, limit: {"key.limit, used: key.used" if has_own else "limit, used: used"}}}]
+    """
+    router = answers(key=KEY)
+    router.get("https://other.example/self").respond(json=KEY)
+    poll(gateway_of(mapping, router.async_handler, headers={"X-Team": "copper"}))
+
+    carried = [(request.url.host, request.headers.get("x-team")) for request in sent(router)]
+    expected = [("other.example", None), ("h.example", "copper")] if has_own else [("other.example", "copper")]
+    assert carried == expected
+
+
 def test_host_that_cannot_be_a_name_fails_its_request() -> None:
     """An address of the mapping that DNS does not allow costs its own request only."""
     mapping = """

@@ -475,6 +475,12 @@ class TestFile:
         assert quota is not None
         assert [bucket.name for bucket in quota.buckets] == ["key"]
 
+    def test_the_first_reply_alone(self, explain: Explain) -> None:
+        """What the first request of several brought may be given as it came, where the others need not be made."""
+        quota = explain("mapping: litellm", reply=fixture("litellm", "recorded_team")["key"]).reading.quota
+        assert quota is not None
+        assert [bucket.name for bucket in quota.buckets] == ["key"]
+
     def test_an_optional_reply_that_is_an_error(self, explain: Explain) -> None:
         """An optional reply that cannot be used costs its own buckets and is counted."""
         replies = fixture("litellm", "recorded_team") | {"team": {"error": {"message": "no"}}}

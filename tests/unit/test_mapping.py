@@ -659,7 +659,8 @@ def test_keys_without_a_name_are_counted_and_not_shown() -> None:
     assert isinstance(quota.children[1].outcome, Quota)
     assert quota.children[1].outcome.buckets[0].used == 0.06  # the first of that name
     assert quota.dropped == (
-        Dropped(Problem.UNRESOLVED, "children.alias (name)", 10),
+        Dropped(Problem.UNRESOLVED, "children.alias, of keys without one", 5),
+        Dropped(Problem.UNRESOLVED, "children.alias, of keys whose alias cannot be shown", 5),
         Dropped(Problem.DUPLICATE, "children.alias (name)", 1),
     )
     assert KEY not in repr(quota)
@@ -757,7 +758,7 @@ def test_an_alias_that_fails_is_counted_once() -> None:
     quota = map_replies(mapping_of(text), {"reply": reply(body)}, secrets=(), now=NOW, max_buckets=20)
     assert isinstance(quota, Quota)
     assert aliases_of(quota) == ["xy"]
-    assert quota.dropped == (Dropped(Problem.UNRESOLVED, "children.alias (join('', [a, b]))"),)
+    assert quota.dropped == (Dropped(Problem.UNRESOLVED, "children.alias, of keys whose alias cannot be shown"),)
 
 
 def test_what_expressions_gave_can_be_asked_for() -> None:
@@ -795,3 +796,35 @@ def test_every_number_is_in_the_reply_or_derived_from_the_two_others(reply: dict
         assert limit is not None
         assert used is not None
     assert (bucket.limited is False) == ("limit" in reply and limit is None)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("created", "used"), [([3, 1, 2], 11), (["2026-03-01", "2026-01-01", "2026-02-01"], 11), ([None, "x", 7], 12)]
+)
+def test_of_keys_with_one_name_the_first_by_its_mark_is_taken(created: list[Any], used: int, order: int) -> None:
+    """Which of several keys has the name does not change with the order of the list, nor when a newer one comes."""
+    keys = [{"name": "ci", "limit": 100, "used": 1000 + 100 * n, "at": at} for n, at in enumerate(created)][::order]
+    text = CHILDREN.replace("alias: name", "alias: name\n  first_by: at")
+    quota = map_replies(mapping_of(text), {"reply": reply({"keys": keys})}, secrets=(), now=NOW, max_buckets=20)
+    assert isinstance(quota, Quota)
+    assert quota.children is not None
+    (child,) = quota.children
+    assert isinstance(child.outcome, Quota)
+    assert child.outcome.buckets[0].used == used
+    assert quota.dropped == (Dropped(Problem.DUPLICATE, "children.alias (name)", 2),)
+
+
+def test_a_listed_key_that_has_expired_says_so() -> None:
+    """A list goes on showing keys that no longer work: their time tells, and a time to come is shown."""
+    keys = [
+        {"name": "old", "limit": 1, "used": 0, "until": NOW - 1},
+        {"name": "new", "limit": 1, "used": 0, "until": NOW + 1},
+    ]
+    quota = children_of({"keys": keys})
+    assert quota.children is not None
+    new, old = (child.outcome for child in quota.children)
+    assert isinstance(new, Quota)
+    assert new.expires_at == NOW + 1
+    assert isinstance(old, Failure)
+    assert old.reason is Reason.KEY_EXPIRED

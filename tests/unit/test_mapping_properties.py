@@ -241,6 +241,8 @@ def test_every_amount_is_in_the_reply_or_follows_from_the_two_others(name: str, 
 
 def says_unlimited(value: Any, sentinels: set[float]) -> bool:
     number = parse_number(value)
+    if number is not None and number <= 0 and -math.inf in sentinels:
+        return True
     near = number is not None and any(math.isclose(number, sentinel, rel_tol=1e-6) for sentinel in sentinels)
     return value is None or value is True or near
 
@@ -257,8 +259,11 @@ def purged(value: Any, sentinels: set[float]) -> Any:
 
 
 def sentinels_of(name: str) -> set[float]:
-    rules = (rule.unlimited for rule in rules_of(load_preset(name)))
-    return {value for rule in rules if rule is not None for value in rule.values}
+    """The amounts that a preset takes for unlimited; minus infinity stands for 0 and all below."""
+    rules = [rule.unlimited for rule in rules_of(load_preset(name)) if rule.unlimited is not None]
+    found = {value for rule in rules for value in rule.values}
+    none_or_less = any(rule.when is not None and rule.when.text.endswith("<= `0`") for rule in rules)
+    return found | ({-math.inf} if none_or_less else set())
 
 
 @pytest.mark.parametrize("name", NAMES)
