@@ -34,6 +34,13 @@ MAX_DEPTH = 32
 MAX_COPIES = 64
 
 _QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`(?P<literal>(?:\\.|[^`\\])*)`", re.DOTALL)
+_HINTS = {
+    "-": 'write a."b-c" for a member with a dash, sub(a, b) for a difference',
+    "+": "write add(a, b)",
+    "/": "write div(a, b)",
+    "=": "write ==",
+    "$.": "a path begins with the name of a member, as in data.limit",
+}
 _WORDS_OF_OTHER_LANGUAGES = ("null", "true", "false")
 
 
@@ -75,11 +82,11 @@ def compile_expression(text: str, wanted: Types = ANY) -> Expression:
         tokens = list(Lexer().tokenize(text))
         node: Any = jmespath.compile(text).parsed
     except LexerError as error:
-        raise _error(error.message, error.lexer_position) from None
+        raise _error(f"{error.message}{_hint(text, error.lexer_position)}", error.lexer_position) from None
     except ParseError as error:
         ends = error.lex_position == len(text)
         what = "the expression is not complete" if ends else f"unexpected {error.token_value!r}"
-        raise _error(what, error.lex_position) from None
+        raise _error(f"{what}{_hint(text, error.lex_position)}", error.lex_position) from None
     except RecursionError:
         raise ExpressionError(f"is nested more than {MAX_DEPTH} levels deep") from None
     _check_traps(tokens)
@@ -87,6 +94,14 @@ def compile_expression(text: str, wanted: Types = ANY) -> Expression:
     if not (given := types_of(node)) & wanted:
         raise ExpressionError(f"never gives {in_words(wanted)}: it gives {in_words(given)}")
     return Expression(text, _plain_path(node), node)
+
+
+def _hint(text: str, position: int) -> str:
+    """What to write instead, where other languages write what stands there."""
+    character = text[position : position + 1]
+    if character.isdigit():
+        return "; write a number in backticks, as in `100`"
+    return next((f"; {hint}" for characters, hint in _HINTS.items() if character and character in characters), "")
 
 
 def constant(value: float) -> Expression:

@@ -274,3 +274,23 @@ def test_an_item_of_a_document_is_seen_as_the_current_value() -> None:
     assert (item.value(path), item.value(computed)) == (2, [2, 3])
     assert (whole.value(path), whole.value(computed)) == (3, [3, 3])
     assert item.at("text").value(compile_expression("root().b")) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("data.max-tokens", "at character 9: Unknown token '-'; write a.\"b-c\" for a member with a dash"),
+        ("a / b", "at character 3: Unknown token /; write div(a, b)"),
+        ("a + b", "at character 3: Unknown token +; write add(a, b)"),
+        ("a = 'x'", "at character 3: Unknown token '='; write =="),
+        ("a > 0", "at character 5: unexpected 0; write a number in backticks, as in `100`"),
+        ("$.data.limit", "at character 1: Unknown token $; a path begins with the name of a member"),
+        (".data.limit", "at character 1: unexpected '.'; a path begins with the name of a member"),
+        ("a.b.", "at character 5: the expression is not complete"),
+    ],
+)
+def test_what_other_languages_write_gets_a_hint(text: str, hint: str) -> None:
+    """A newcomer who writes it as elsewhere reads how it is written here."""
+    with pytest.raises(ExpressionError) as caught:
+        compile_expression(text)
+    assert hint in str(caught.value)
