@@ -80,7 +80,8 @@ class _BucketReader:
             limit = remaining = Absent.NOT_ASKED
         values = _derive(limit, used, remaining, may_derive_limit=not unlimited)
         # a limit counts also where it can be derived: a renamed one must be seen
-        self._count(limit, None, "limit", rule.limit)
+        is_unexplained = limit is Absent.NULL and rule.unlimited is None
+        self._count(Absent.MISSING if is_unexplained else limit, None, "limit", rule.limit)
         self._count(used, values[1], "used", rule.used)
         self._count(remaining, values[2], "remaining", rule.remaining)
         if not unlimited and values == (None, None, None):

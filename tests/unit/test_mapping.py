@@ -126,10 +126,10 @@ def test_what_is_missing_or_no_number_is_dropped_and_counted(reply: Any, amounts
 
 
 def test_a_null_limit_says_nothing_where_the_mapping_does_not_take_it_for_unlimited() -> None:
-    """Without the rule for unlimited, null is absent: no problem, and no limit made up from the rest."""
+    """Without a rule for unlimited a null limit is no limit and none is made up from the rest, but it is counted."""
     quota = quota_of(TOKENS.replace("unlimited: null_limit, ", ""), {"b": {"limit": None, "used": 3, "remaining": 7}})
     assert amounts_of(quota.buckets[0]) == (None, 3, 7, None)
-    assert quota.dropped == ()
+    assert quota.dropped == (Dropped(Problem.UNRESOLVED, "buckets[0].limit (b.limit)"),)
 
 
 def test_a_limit_whose_parent_is_missing_is_not_null() -> None:
