@@ -24,6 +24,7 @@ from quota_exporter.expression_types import (
     mismatches,
     nodes_of,
     types_of,
+    useless_literal,
 )
 from quota_exporter.functions import MOST_ARGUMENTS, OwnFunctions, Surroundings
 from quota_exporter.interpreter import STEPS, BoundedInterpreter
@@ -206,6 +207,8 @@ def _check_tree(root: Any, tokens: list[Any]) -> None:
         for number, taken, given in mismatches(call):
             message = f"argument {number} of {call['value']}() must be {in_words(taken)}, not {in_words(given)}"
             raise _error(message, start)
+        if (why := useless_literal(call)) is not None:
+            raise _error(why, start)
 
 
 def _starts_of_calls(tokens: list[Any]) -> list[int]:

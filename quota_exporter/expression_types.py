@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from quota_exporter.functions import OwnFunctions
+from quota_exporter.numbers import TimeFormat, parse_number
 
 Types = frozenset[str]
 
@@ -94,6 +95,21 @@ def copies(node: Any) -> int:
         return max(inner)
     # one works on what the other gives
     return prod(inner)
+
+
+def useless_literal(call: Any) -> str | None:
+    """Return why a call can never give anything because of a literal among its arguments, None when it can."""
+    values = [child["value"] if child["type"] == "literal" else None for child in call["children"]]
+    name = call["value"]
+    if name == "time" and values[1] is not None and values[1] not in get_args(TimeFormat):
+        return f"the form of time() must be one of {', '.join(get_args(TimeFormat))}"
+    if name in ("add", "sub", "mul", "div") and any(
+        value is not None and parse_number(value) is None for value in values
+    ):
+        return f"{name}() takes numbers only"
+    if name == "div" and parse_number(values[1]) == 0:
+        return "div() divides by 0"
+    return None
 
 
 def memberless(node: Any) -> Types | None:

@@ -294,3 +294,25 @@ def test_what_other_languages_write_gets_a_hint(text: str, hint: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         compile_expression(text)
     assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("time(a, 'epoch')", "at character 1: the form of time() must be one of rfc3339, unix, unix_ms, in_s, in_ms"),
+        ("a || sub('x', b)", "at character 6: sub() takes numbers only"),
+        ("add(a, b, 'c')", "at character 1: add() takes numbers only"),
+        ("div(a, `0`)", "at character 1: div() divides by 0"),
+    ],
+)
+def test_calls_that_can_never_give_anything_are_refused(text: str, problem: str) -> None:
+    """A literal that cannot be right is told when the config is read, not at each poll."""
+    with pytest.raises(ExpressionError) as caught:
+        compile_expression(text)
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["time(a, b)", "sub('1.5', a)", "div(a, `100`)", "add(a, `1`, b)", "div(`0`, a)"])
+def test_calls_that_may_give_something_are_fine(text: str) -> None:
+    """Literals that are right, and members that nobody knows yet, are no mistake."""
+    assert compile_expression(text).text == text
