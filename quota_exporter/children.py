@@ -78,9 +78,15 @@ class Record:
         late = None if late is None else _unreadable(late, provider_id)
         return history.status(now=now, stale_for=stale_for, late=late)
 
-    def counters(self) -> Record:
-        """Return what stays true when the gateway is read another way from now on."""
-        return Record(self.own.counters())
+    def counters(self, *, keeps_keys: bool) -> Record:
+        """Return what stays true when the gateway is read another way from now on.
+
+        Where it lists the same keys they stay known: were the list out of order now, a change of the config must not
+        end their alerts.
+        """
+        kept = self.children if keeps_keys else {}
+        children = {provider_id: child.counters() for provider_id, child in kept.items()}
+        return Record(self.own.counters(), children, self.has_list and keeps_keys)
 
     def next_generation(self) -> Record:
         """Return the same for a new config generation."""

@@ -96,12 +96,13 @@ class Fleet:
             old = previous._states.get(provider_id)
             if old is None:
                 continue
-            state = self._states[provider_id]
-            if _reads_the_same(previous._members[provider_id].gateway, member.gateway):
+            state, before = self._states[provider_id], previous._members[provider_id].gateway
+            if _reads_the_same(before, member.gateway):
                 state.credential, state.paused_until = old.credential, old.paused_until
                 state.record, state.seen_as = old.record.next_generation(), old.seen_as.copy()
             else:
-                state.record = old.record.counters()
+                is_same_list = _lists_keys(member) and before.url == member.gateway.url
+                state.record = old.record.counters(keeps_keys=is_same_list)
 
     async def statuses(self, provider_ids: Iterable[str], deadline: float | None) -> list[GatewayStatus]:
         """Poll these gateways where a new reading is due, and wait for them at most `deadline` seconds.

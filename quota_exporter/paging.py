@@ -69,6 +69,8 @@ class PagedList:
             self._add(item)
         if self._pages.total is not None:
             self._total = parse_number(reader.raw(self._pages.total, f"{self._field}.total"))
+            if self._total is not None and self._total < len(self.items):
+                self._total = None  # it counts something else
             self._lacks_total = self._lacks_total or self._total is None
         self._count += 1
         if self._count == 1:

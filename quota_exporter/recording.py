@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote
 import httpx
 
 from quota_exporter.reply import MAX_PAGE_BYTES, parse_json, read_body
-from quota_exporter.reply_text import clean_text
+from quota_exporter.reply_text import clean_text, names_secret
 
 
 @dataclass(slots=True)
@@ -43,7 +43,10 @@ class Recorded:
         known = {segment for url in configured for segment in url.split("/")}
         segments = (part if part in known or _is_clean(part, secrets) else "..." for part in address.split("/"))
         values = parse_qsl(query, keep_blank_values=True)
-        pairs = (f"{name}={(value and clean_text(value, secrets)) or '...'}" for name, value in values)
+        pairs = (
+            f"{name}={'...' if names_secret(name) else (value and clean_text(value, secrets)) or '...'}"
+            for name, value in values
+        )
         return f"{'/'.join(segments)}{mark}{'&'.join(pairs)}"
 
 

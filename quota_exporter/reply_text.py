@@ -36,9 +36,16 @@ _BULLETS = r"[\u2022\u25cf\u25cb\u00b7\u2219\u22c5\u2588\u25a0\u25aa]"
 _MASK = rf"(?:\.{{2,}}|\*{{2,}}|x{{4,}}|\#{{3,}}|-{{4,}}|_{{4,}}|{_BULLETS}{{2,}}|\u22ef)"
 _MASKED = re.compile(rf"[a-z0-9]-?{_MASK}|{_MASK}-?[a-z0-9]", re.IGNORECASE | re.ASCII)
 
+_NAMES_OF_SECRETS = re.compile(r"password|passwd|secret|credential|authorization|cookie|api_?key|token$", re.IGNORECASE)
+
 _TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{16,}")
 _CHANGE = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[0-9]|(?<=[0-9])[A-Za-z]")
 _CHANGES_PER_CHARACTER = 0.25
+
+
+def names_secret(name: str) -> bool:
+    """Whether a member of this name holds a secret, whatever that looks like."""
+    return _NAMES_OF_SECRETS.search(name) is not None
 
 
 def clean_text(value: object, secrets: tuple[str, ...]) -> str | None:

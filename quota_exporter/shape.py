@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from quota_exporter.document import shown_key
 from quota_exporter.humanize import counted
-from quota_exporter.reply_text import clean_message
+from quota_exporter.reply_text import clean_message, names_secret
 
 _HIDDEN = "text that is not shown"
 _ITEMS_SHOWN = 3
 _INDENT = "  "
 _MEMBERS_SHOWN = 100
 _KEY_PIECE = 8
-_NAMES_OF_SECRETS = re.compile(r"password|passwd|secret|credential|authorization|cookie|api_?key|token$", re.IGNORECASE)
 
 
 def draw(value: Any, *, values: bool, secrets: tuple[str, ...]) -> Iterator[str]:
@@ -44,7 +42,7 @@ def _lines(value: Any, name: str, values: bool, secrets: tuple[str, ...]) -> Ite
                 yield f"{_INDENT}... {len(value) - count} more"
                 break
             shown = _member(key, secrets)
-            if isinstance(item, str) and item and _NAMES_OF_SECRETS.search(key):
+            if isinstance(item, str) and item and names_secret(key):
                 yield f"{_INDENT}{shown}: {_HIDDEN if values else _type(item)}"
                 continue
             yield from (_INDENT + line for line in _lines(item, f"{shown}: ", values, secrets))

@@ -12,6 +12,8 @@ from pydantic import SecretStr
 
 from quota_exporter.exporter import Generation
 from quota_exporter.humanize import duration_setting
+from quota_exporter.reply_text import clean_message, names_secret
+from quota_exporter.request_language import placeholders
 from quota_exporter.roster import Plan
 from quota_exporter.settings import ENVIRONMENT_PROXY
 
@@ -24,7 +26,8 @@ _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # not every wheel of Py
 def config_yaml(generation: Generation) -> str:
     """Return the config after defaults, gateway files and OpenCode's entries are merged, as a config file.
 
-    API keys, header values and proxy credentials are replaced by `<secret>`; names of files and variables stay.
+    API keys, header values, proxy credentials and what may be a secret in a mapping's query or body are replaced by
+    `<secret>`; names of files and variables stay.
     """
     options = generation.config.options
     enabled = options.enabled_providers
@@ -51,22 +54,26 @@ def config_yaml(generation: Generation) -> str:
 
 
 def _mappings(generation: Generation) -> Any:
-    """The config's own mappings as they are written."""
+    """The config's own mappings as they are written, but for secrets."""
     document = generation.config.document
-    return None if document is None else _without_header_values(document.value["mappings"])
+    return None if document is None else _without_secrets(document.value["mappings"])
 
 
-def _without_header_values(value: Any) -> Any:
+def _without_secrets(value: Any, *, is_sent: bool = False) -> Any:
+    """A copy without values of headers, and in what a request sends (`is_sent`) without what may be a key."""
     if isinstance(value, list):
-        return [_without_header_values(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: dict.fromkeys(item, REDACTED)
-        if key == "headers" and isinstance(item, dict)
-        else _without_header_values(item)
-        for key, item in value.items()
-    }
+        return [_without_secrets(item, is_sent=is_sent) for item in value]
+    if isinstance(value, dict):
+        return {key: _member(key, item, is_sent=is_sent) for key, item in value.items()}
+    return REDACTED if is_sent and isinstance(value, str) and value and clean_message(value, ()) is None else value
+
+
+def _member(key: str, item: Any, *, is_sent: bool) -> Any:
+    if key == "headers" and isinstance(item, dict):
+        return dict.fromkeys(item, REDACTED)
+    if is_sent and names_secret(key) and isinstance(item, str) and not any(placeholders(item)):
+        return REDACTED
+    return _without_secrets(item, is_sent=is_sent or key in ("body", "query"))
 
 
 def _gateway(plan: Plan, label: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -282,6 +282,43 @@ def test_a_list_is_shown_while_it_is_read_again(world: _World) -> None:
     assert world.polls == 2
 
 
+@pytest.mark.parametrize("settings", [{"timeout": "40s"}, {"max_children": 1000}, {"headers": {"X-A": "b"}}])
+def test_a_reload_in_an_outage_forgets_nobody(world: _World, settings: dict[str, Any]) -> None:
+    """Whoever mends the config while the list cannot be read must not end the alerts on its keys."""
+
+    async def work() -> tuple[list[GatewayStatus], list[GatewayStatus], list[GatewayStatus]]:
+        fleet = world.fleet()
+        await _ask(fleet)
+        world.response = httpx.Response(503)
+        world.now += 10
+        failing = await _ask(fleet)
+        reloaded = world.fleet(world.member(**settings))
+        reloaded.inherit(fleet)
+        still = await _ask(reloaded)
+        world.response = None
+        world.now += 10
+        return failing, still, await _ask(reloaded)
+
+    failing, still, mended = _run(work())
+    assert _reasons(still) == _reasons(failing) == dict.fromkeys(_reasons(mended), Reason.SERVER_ERROR)
+    assert set(_reasons(mended).values()) == {None}
+    assert [status.polls for status in mended] == [4, 4, 4]
+
+
+def test_a_gateway_that_lists_no_keys_any_more_forgets_them(world: _World) -> None:
+    """With another mapping there is no list that could bring the keys back."""
+
+    async def work() -> list[GatewayStatus]:
+        fleet = world.fleet()
+        await _ask(fleet)
+        member = world.member()
+        reloaded = world.fleet(replace(member, gateway=replace(member.gateway, mapping=_PLAIN)))
+        reloaded.inherit(fleet)
+        return await _ask(reloaded)
+
+    assert list(_reasons(_run(work()))) == ["lite"]
+
+
 def test_a_list_that_is_not_whole_forgets_nobody(world: _World) -> None:
     """A key that a list lacks which is known to lack some shows up 0 and why; a whole list then forgets it."""
     member = world.member()
@@ -531,22 +568,14 @@ def test_reload_keeps_keys_of_an_unchanged_gateway(world: _World) -> None:
     assert [(_used(status), status.polls) for status in after[1:]] == [(50.0, 2), (25.0, 2)]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda gateway: replace(gateway, settings=gateway.settings.model_copy(update={"timeout": 1.0})),
-        lambda gateway: replace(gateway, url="https://elsewhere.example/keys"),
-    ],
-    ids=["settings", "url"],
-)
-def test_reload_forgets_keys_of_a_changed_gateway(world: _World, change: Callable[[Gateway], Gateway]) -> None:
-    """A gateway that is read another way now may list other keys: those of before are not shown."""
+def test_reload_forgets_keys_of_another_address(world: _World) -> None:
+    """A gateway that is asked elsewhere now may list other keys: those of before are not shown."""
 
     async def work() -> list[str]:
         member = world.member()
         old = world.fleet(member)
         await _ask(old)
-        new = world.fleet(replace(member, gateway=change(member.gateway)))
+        new = world.fleet(replace(member, gateway=replace(member.gateway, url="https://elsewhere.example/keys")))
         new.inherit(old)
         return new.ids()
 

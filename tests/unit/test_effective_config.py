@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from quota_exporter.config import read_config
 from quota_exporter.exporter import Generation, Sources, load, start
@@ -20,6 +21,7 @@ mappings:
     requests:
       - {id: key, path: /limits, headers: {X-Version: %s}}
       - {id: more, url: "https://other.example/more", method: POST, body: {headers: all, "null": null}}
+      - {id: sent, path: /a, method: POST, body: {token: %s, by: [%s], who: ada}, query: {api_key: copper, page: 1}}
     units: {cent: 100}
     buckets:
       - {kind: cost, currency: USD, unit: cent, limit: key.limit, unlimited: null_limit, used: 5}
@@ -33,7 +35,7 @@ gateways:
 @pytest.fixture(name="generation")
 def _generation(tmp_path: Path, canary: str) -> Generation:
     path = tmp_path / "c.yml"
-    path.write_text(CONFIG % canary, encoding="utf-8")
+    path.write_text(CONFIG.replace("%s", canary), encoding="utf-8")
     return start(load(Sources(path, OpenCodePaths((), ()), {}, FileReader())))
 
 
@@ -43,6 +45,14 @@ def test_own_mappings_are_shown_without_their_header_values(generation: Generati
 
     assert canary not in text
     assert "X-Version: <secret>" in text
+
+
+def test_what_a_request_sends_is_shown_without_secrets(generation: Generation) -> None:
+    """Of query and body members named like secrets and values that look like keys are hidden, the rest is told."""
+    shown = yaml.safe_load(config_yaml(generation))["mappings"]["costhelm"]["requests"][2]
+
+    assert shown["body"] == {"token": "<secret>", "by": ["<secret>"], "who": "ada"}
+    assert shown["query"] == {"api_key": "<secret>", "page": 1}
 
 
 def test_the_config_with_its_mappings_is_a_config(generation: Generation, tmp_path: Path) -> None:

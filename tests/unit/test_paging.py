@@ -205,3 +205,12 @@ def test_a_long_list_is_put_together_quickly() -> None:
     asked, listed = read([*bodies, page()], size=100, max_pages=200)
 
     assert (len(asked), len(listed.items)) == (101, 10_000)
+
+
+@pytest.mark.parametrize("total", [0, 1])
+def test_a_total_below_what_came_is_no_total(total: int) -> None:
+    """A number that counts something else does not end the list, and the list is not called whole."""
+    pages, listed = read([page("a", "b", count=total), page("c", "d", count=total), page(count=total)], total="count")
+
+    assert (pages, names(listed)) == ([1, 2, 3], ["a", "b", "c", "d"])
+    assert listed.dropped() == [Dropped(Problem.UNRESOLVED, "requests[0].pages.total")]

@@ -92,6 +92,7 @@ def test_its_repr_tells_no_secret(canary: str) -> None:
         ("/v1/a?id=who%40example.org&b=", "/v1/a?id=...&b=..."),
         ("/v1/a?id=%1b%5B31mred%0d%0a", "/v1/a?id=[31mred"),
         ("/v1/a?id=plain-words-of-a-secret", "/v1/a?id=..."),
+        ("/v1/a?api_key=copper&page=1", "/v1/a?api_key=...&page=1"),
     ],
 )
 def test_its_address_tells_no_secret(path: str, shown: str, canary: str) -> None:
